@@ -1,0 +1,63 @@
+"""See what a microscopy foundation model sees: sparse, whitened features of screening plates, in napari.
+
+The public functions are loaded when they are first asked for, so that ``import napari_phenolens`` is light: it loads
+none of torch, scikit-image, scipy, zarr or numba.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_phenolens.analysis import compare, explain, heatmap
+    from napari_phenolens.encoders import list_encoders as encoders
+    from napari_phenolens.lens import Lens, load_lens
+    from napari_phenolens.plate import open_plate
+    from napari_phenolens.run import apply_lens, estimate, fit_lens, open_run
+
+__version__ = "0.1.0"
+
+# public name -> the module that holds it
+_HOME = {
+    "Lens": "lens",
+    "apply_lens": "run",
+    "compare": "analysis",
+    "estimate": "run",
+    "explain": "analysis",
+    "fit_lens": "run",
+    "heatmap": "analysis",
+    "load_lens": "lens",
+    "open_plate": "plate",
+    "open_run": "run",
+}
+
+__all__ = [
+    "Lens",
+    "__version__",
+    "apply_lens",
+    "compare",
+    "encoders",
+    "estimate",
+    "explain",
+    "fit_lens",
+    "heatmap",
+    "load_lens",
+    "open_plate",
+    "open_run",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "encoders":
+        # The room itself: its module can be called, because importing it anywhere puts it under this very name.
+        return import_module(f"{__name__}.encoders")
+    if name in _HOME:
+        value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,75 @@
+"""What is typed on the command line, read into what the public functions take."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Protocol
+
+import typer
+
+_WELL = re.compile(r"[A-Za-z]{1,2}0*[1-9][0-9]?")
+
+
+class HasFields(Protocol):
+    """A run, as far as it is asked for the fields of a well."""
+
+    def fields(self, well: str) -> Sequence[str]:
+        """Give the names of the fields of a well."""
+        ...
+
+
+def channels(text: str | None) -> dict[str, str] | list[str] | None:
+    """Read ``GFP,DNA`` as a choice of channels, ``DNA=Channel2,GFP=Channel1`` as names given to them."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    pairs = [part.partition("=") for part in parts]
+    named = [bool(sign) for _, sign, _ in pairs]
+    if not all(name.strip() and (value.strip() or not sign) for name, sign, value in pairs) or len(set(named)) > 1:
+        raise typer.BadParameter(
+            f"{text!r} is neither a list of channels (GFP,DNA) nor names for them (DNA=Channel2,GFP=Channel1)"
+        )
+    if not named[0]:
+        return parts
+    mapping = {name.strip(): value.strip() for name, _, value in pairs}
+    if len(mapping) < len(pairs):
+        raise typer.BadParameter(f"{text!r} names a channel twice")
+    return mapping
+
+
+def position(text: str) -> tuple[float, float]:
+    """Read ``Y,X`` in field pixels."""
+    try:
+        y, x = (float(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no place in a field: give two numbers, Y,X in pixels") from None
+    return y, x
+
+
+def sparsity(text: str | None) -> tuple[int, int] | None:
+    """Read ``J,L``: rounds, and atoms a round."""
+    if text is None:
+        return None
+    try:
+        rounds, per_round = (int(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is no sparsity: give two whole numbers, rounds and atoms a round, such as 10,2"
+        ) from None
+    return rounds, per_round
+
+
+def query(text: str | None) -> str | list[str] | None:
+    """Read wells: names of wells (``A01,B01``), else a query over the plate map as it is."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    return parts if all(_WELL.fullmatch(part) for part in parts) else text
+
+
+def field(run: HasFields, well: str, text: str | None) -> str | int | None:
+    """Read a field: one of the well's names, else its 0-based place."""
+    if text is None or text in run.fields(well) or not text.isdigit():
+        return text
+    return int(text)

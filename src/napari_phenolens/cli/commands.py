@@ -1,0 +1,338 @@
+"""The commands of ``phenolens``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_phenolens.cli import arguments, output
+from napari_phenolens.cli.outcome import cancel_on_interrupt, exit_codes, warn
+from napari_phenolens.cli.progress import show_progress
+
+if TYPE_CHECKING:
+    from napari_phenolens.plate import Plate
+    from napari_phenolens.run import Run
+
+app = typer.Typer(
+    name="phenolens",
+    help="See what a microscopy foundation model sees in a screening plate: sparse features, ranked and mapped.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the table as JSON, numbers in full.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run (what `run --out` wrote).")]
+OneWell = Annotated[str, typer.Option("--well", metavar="B07", help="The well.")]
+OneField = Annotated[
+    str | None, typer.Option("--field", metavar="1", help="The field: its name or 0-based place; the well's first.")
+]
+PlateFolder = Annotated[Path, typer.Argument(metavar="PLATE", help="The plate's folder.")]
+PlateMap = Annotated[
+    Path | None, typer.Option("--platemap", metavar="CSV", help="The plate map: a table with a row a well.")
+]
+Pattern = Annotated[
+    str | None, typer.Option("--pattern", help="File name pattern of a folder of TIFFs, where it is not recognised.")
+]
+
+FITTING = ("encoder", "block", "unit", "atoms", "sparsity", "method")  # what a lens has settled already
+
+# The columns of a comparison that fit a screen; --json and --out have all of them.
+COMPARED = (
+    "feature",
+    "effect",
+    "effect_low",
+    "effect_high",
+    "hedges_g",
+    "robust_z",
+    "zprime",
+    "auroc",
+    "p",
+    "q",
+    "density",
+    "group",
+    "technical",
+    "count_linked",
+)
+
+
+LISTED = ("name", "licence", "channels", "patch", "dim", "parameters", "weights", "available")
+
+
+@app.callback(invoke_without_command=True)
+def phenolens(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+) -> None:
+    """Say the version where it is asked for."""
+    if version:
+        from napari_phenolens import __version__
+
+        output.say(f"napari-phenolens {__version__}")
+        raise typer.Exit
+
+
+def _plate(path: Path, platemap: Path | None, pattern: str | None) -> Plate:
+    from napari_phenolens import open_plate
+
+    plate = open_plate(path, platemap, pattern=pattern)
+    for warning in plate.warnings:
+        warn(warning)
+    return plate
+
+
+@app.command()
+@exit_codes
+def info(
+    plate_folder: PlateFolder, platemap: PlateMap = None, pattern: Pattern = None, as_json: AsJson = False
+) -> None:
+    """Say what a plate holds: layout, channels, wells, fields, and the columns of its map."""
+    plate = _plate(plate_folder, platemap, pattern)
+    rows, columns = plate.format
+    wells = list(plate.wells.values())
+    counts = sorted({len(well.fields) for well in wells})
+    first = wells[0].fields[0] if wells else None
+    facts = {
+        "name": plate.name,
+        "path": str(plate.path),
+        "layout": plate.layout,
+        "channels": list(plate.channels),
+        "channel_labels": dict(plate.channel_labels),
+        "format": rows * columns,
+        "wells": len(wells),
+        "fields": sum(len(well.fields) for well in wells),
+        "fields_per_well": counts,
+        "field_shape": None if first is None else list(first.shape),
+        "dtype": None if first is None else str(first.dtype),
+        "pixel_size_um": plate.pixel_size,
+        "metadata": {str(name): _values(plate.metadata[name].dropna()) for name in plate.metadata.columns},
+        "warnings": list(plate.warnings),
+    }
+    if as_json:
+        output.print_json(facts)
+        return
+    shape = "" if first is None else f", {first.shape[0]} x {first.shape[1]} px, {first.dtype}"
+    labels = plate.channel_labels
+    named = ", ".join(f"{name} ({labels[name]})" if name in labels else name for name in plate.channels)
+    per_well = " to ".join(str(count) for count in sorted({*counts[:1], *counts[-1:]}))
+    pixel = "unknown" if plate.pixel_size is None else f"{plate.pixel_size:.4g} um"
+    output.say(f"{plate.name} ({plate.layout}) at {plate.path}")
+    output.say(f"channels   {named}")
+    output.say(f"wells      {len(wells)} with images of a {rows * columns}-well plate")
+    output.say(f"fields     {facts['fields']}, {per_well} a well{shape}")
+    output.say(f"pixel size {pixel}")
+    columns_of_map = [{"column": name, "values": values} for name, values in facts["metadata"].items()]
+    if columns_of_map:
+        output.print_rows(columns_of_map, ["column", "values"], title="plate map")
+
+
+def _values(column: Any) -> str:
+    """Say what a column of the plate map holds: all its values where they are few, else the first of them."""
+    counts = column.value_counts(sort=False)
+    said = [f"{output.cell(value)} ({count})" for value, count in counts.head(8).items()]
+    return ", ".join(said) + (f", ... ({len(counts)} values)" if len(counts) > len(said) else "")
+
+
+@app.command()
+@exit_codes
+def run(
+    plate_folder: PlateFolder,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder for the results.")],
+    platemap: PlateMap = None,
+    controls: Annotated[
+        str | None, typer.Option("--controls", metavar="QUERY", help="Control wells: a query over the map, or A01,B01.")
+    ] = None,
+    lens: Annotated[Path | None, typer.Option("--lens", metavar="FILE", help="Apply this lens; fit none.")] = None,
+    encoder: Annotated[str | None, typer.Option("--encoder", metavar="NAME", help="See `phenolens encoders`.")] = None,
+    block: Annotated[int | None, typer.Option("--block", help="The encoder's block whose tokens are used.")] = None,
+    unit: Annotated[
+        str | None, typer.Option("--unit", metavar="patch|crop|cell", help="What the dictionary is learnt on.")
+    ] = None,
+    atoms: Annotated[int | None, typer.Option("--atoms", help="Number of features.")] = None,
+    sparsity: Annotated[
+        str | None, typer.Option("--sparsity", metavar="J,L", help="Rounds, and atoms a round.")
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option("--method", metavar="icfl|topk", help="The dictionary's method.")
+    ] = None,
+    channels: Annotated[
+        str | None,
+        typer.Option("--channels", metavar="DNA=Channel2,...", help="Channels to use, or names for the plate's own."),
+    ] = None,
+    tokens: Annotated[Path | None, typer.Option("--tokens", metavar="DIR", help="Where tokens are kept.")] = None,
+    device: Annotated[
+        str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where the encoder runs.")
+    ] = "auto",
+    pattern: Pattern = None,
+) -> None:
+    """Fit a lens on the control wells (or take one) and apply it to the whole plate.
+
+    The same command goes on where an earlier one was stopped, and does nothing where all is done.
+    """
+    if controls is None and lens is None:
+        raise typer.BadParameter("give --controls QUERY to fit a lens, or --lens FILE to apply one")
+    from napari_phenolens.run import run_plate
+
+    chosen: dict[str, object] = {
+        "encoder": encoder,
+        "block": block,
+        "unit": unit,
+        "atoms": atoms,
+        "sparsity": arguments.sparsity(sparsity),
+        "method": method,
+        "channels": arguments.channels(channels),
+        "tokens": tokens,
+        "controls": arguments.query(controls),
+    }
+    if lens is not None:
+        fitting = [f"--{name}" for name in FITTING if chosen[name] is not None]
+        if fitting:
+            raise typer.BadParameter(f"--lens brings its own settings: leave out {', '.join(fitting)}")
+        from napari_phenolens import load_lens
+
+        chosen["lens"] = load_lens(lens)
+    plate = _plate(plate_folder, platemap, pattern)
+    settings = {name: value for name, value in chosen.items() if value is not None}
+    with cancel_on_interrupt() as cancel, show_progress(output.console(stderr=True)) as progress:
+        done = run_plate(plate, out, device=device, progress=progress, cancel=cancel, **settings)
+    say_run(done, out)
+
+
+def say_run(done: Run, out: Path) -> None:
+    """Say where a run lies, what it holds, and what to type next."""
+    if done.already_complete:
+        output.say(f"Nothing to do: {out} is complete and was made with these settings.")
+    else:
+        state = "a provisional first pass" if done.provisional else "complete"
+        output.say(f"Done: {out} ({state}; {len(done.wells)} wells, {done.n_features} features).")
+    if len(done.skipped):
+        warn(f"{len(done.skipped)} fields were skipped, for example {_first_skipped(done)}")
+    output.say("Next:")
+    output.say(
+        f'  phenolens compare {out} --perturbed "QUERY"    rank the features between control and perturbed wells'
+    )
+    output.say(f"  napari --plugin napari-phenolens {out}    look at them on the cells")
+
+
+def _first_skipped(done: Run) -> str:
+    row = done.skipped.iloc[0]
+    return f"{row['well']} {row['field']}: {row['reason']}"
+
+
+@app.command()
+@exit_codes
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs made with one lens.")],
+    perturbed: Annotated[
+        str, typer.Option("--perturbed", metavar="QUERY", help="Perturbed wells: a query over the map, or A12,B12.")
+    ],
+    controls: Annotated[
+        str | None, typer.Option("--controls", metavar="QUERY", help="Control wells; those of the run by default.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="CSV", help="Write the whole table here.")] = None,
+    top: Annotated[int, typer.Option("--top", min=1, help="How many features to print.")] = 15,
+    as_json: AsJson = False,
+) -> None:
+    """Rank the features between control and perturbed wells; the well is the unit."""
+    from napari_phenolens import compare as compare_runs
+    from napari_phenolens import open_run
+
+    opened = [open_run(path) for path in runs]
+    table = compare_runs(
+        opened[0] if len(opened) == 1 else opened,
+        controls=arguments.query(controls),
+        perturbed=arguments.query(perturbed),
+    )
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        table.to_csv(out, index=table.index.name is not None)
+    if as_json:
+        output.print_json(output.records(table))
+        return
+    output.print_table(table.head(top), COMPARED)
+    if out is not None:
+        output.say(f"All {len(table)} features, with every column: {out}")
+
+
+@app.command()
+@exit_codes
+def explain(
+    run_folder: RunFolder,
+    well: OneWell,
+    at: Annotated[str, typer.Option("--at", metavar="Y,X", help="The place, in pixels of the field.")],
+    field: OneField = None,
+    top: Annotated[int, typer.Option("--top", min=1, help="How many features to print.")] = 15,
+    as_json: AsJson = False,
+) -> None:
+    """Say which features the model sees at one place of a field."""
+    from napari_phenolens import explain as explain_place
+    from napari_phenolens import open_run
+
+    opened = open_run(run_folder)
+    table = explain_place(opened, well, arguments.field(opened, well, field), at=arguments.position(at))
+    if as_json:
+        output.print_json(output.records(table))
+        return
+    output.print_table(table.head(top))
+
+
+@app.command()
+@exit_codes
+def heatmap(
+    run_folder: RunFolder,
+    well: OneWell,
+    feature: Annotated[int, typer.Option("--feature", min=0, help="The feature: its 0-based atom.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.tif", help="The TIFF to write, one pixel a patch.")],
+    field: OneField = None,
+    kind: Annotated[
+        str, typer.Option("--kind", metavar="activation|alignment|cosine", help="What to map.")
+    ] = "activation",
+) -> None:
+    """Write one feature's heatmap of one field as a float32 TIFF, its scale and place in the field beside it."""
+    from napari_phenolens import heatmap as heatmap_of
+    from napari_phenolens import open_run
+
+    opened = open_run(run_folder)
+    mapped = heatmap_of(opened, well, arguments.field(opened, well, field), feature, kind=kind)
+    write_heatmap(out, mapped, {"well": well, "field": field, "feature": feature, "kind": kind})
+    h, w = mapped.values.shape
+    scale = output.cell(mapped.scale)
+    output.say(f"{out}: {h} x {w} patches, one every {scale} px of the field, from {output.cell(mapped.translate)}")
+
+
+@app.command()
+@exit_codes
+def export(
+    run_folder: RunFolder,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The file to write.")],
+    file_format: Annotated[str, typer.Option("--format", metavar="parquet|h5ad|csv", help="Its format.")],
+) -> None:
+    """Write the profiles of all wells, with the plate map and covariates, as one table."""
+    from napari_phenolens import open_run
+    from napari_phenolens.export import export_run
+
+    export_run(open_run(run_folder), out, format=file_format)
+    output.say(str(out))
+
+
+@app.command()
+@exit_codes
+def encoders(as_json: AsJson = False) -> None:
+    """List the encoders: names, licences, sizes, and where their weights come from."""
+    import napari_phenolens
+
+    table = napari_phenolens.encoders()
+    if as_json:
+        output.print_json(output.records(table))
+        return
+    output.print_table(table, LISTED)
+
+
+def write_heatmap(path: Path, mapped: Any, about: dict[str, Any]) -> None:
+    """Write a heatmap as a float32 TIFF; its scale and place in the field go into its description."""
+    import tifffile
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    place = {"scale": mapped.scale, "translate": mapped.translate}
+    tifffile.imwrite(path, mapped.values, metadata=output.plain({"axes": "YX", **about, **place}))

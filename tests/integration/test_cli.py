@@ -1,0 +1,283 @@
+"""The command line: what it passes on, what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import napari_phenolens
+from napari_phenolens.cli import arguments, main, output
+from napari_phenolens.cli.progress import PlainLines, duration
+from napari_phenolens.errors import Cancelled, PhenoLensError
+from napari_phenolens.progress import Progress
+
+Outcome = SimpleNamespace
+
+
+@pytest.fixture
+def phenolens(capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run a command in this process; gives its exit code and what it printed."""
+
+    def call(*args: object) -> Outcome:
+        with pytest.raises(SystemExit) as ended:
+            main([str(arg) for arg in args])
+        printed = capsys.readouterr()
+        return Outcome(code=ended.value.code or 0, out=printed.out, err=printed.err)
+
+    return call
+
+
+class FakeRun:
+    """A finished run, as far as the command line looks at it."""
+
+    already_complete = False
+    provisional = False
+    wells = ("A01", "A02")
+    n_features = 4
+    skipped = pd.DataFrame({"well": [], "field": [], "reason": []})
+    pixel_size = None
+
+    def fields(self, well: str) -> tuple[str, ...]:
+        return ("1", "2")
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
+    """Put fakes in place of the rooms; gives what they were called with."""
+    made: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+    table = pd.DataFrame({"feature": [3, 1], "effect": [1 / 3, np.nan], "technical": ["no", "yes"]})
+    plate = SimpleNamespace(warnings=("well A03 has no images",), name="plate")
+
+    def fake(name: str, result: object) -> Any:
+        def call(*args: Any, **kwargs: Any) -> object:
+            made.append((name, args, kwargs))
+            return result
+
+        return call
+
+    heat = SimpleNamespace(values=np.arange(6, dtype=np.float32).reshape(2, 3), scale=8.0, translate=3.5)
+    results = {"open_plate": plate, "open_run": FakeRun(), "compare": table, "explain": table, "heatmap": heat}
+    for name, result in results.items():
+        monkeypatch.setattr(napari_phenolens, name, fake(name, result), raising=False)
+    monkeypatch.setattr("napari_phenolens.run.run_plate", fake("run_plate", FakeRun()), raising=False)
+    return made
+
+
+def test_help_needs_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from napari_phenolens.cli import main\n"
+        "try:\n    main(['--help'])\n"
+        "except SystemExit as ended:\n    assert not ended.code, ended.code\n"
+        "heavy = {'torch', 'skimage', 'scipy', 'zarr', 'numba', 'pandas', 'numpy', 'napari', 'qtpy'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for command in ("demo", "info", "run", "compare", "explain", "heatmap", "export", "encoders"):
+        assert command in done.stdout
+
+
+@pytest.mark.parametrize("args", [["no-such-command"], ["run"], ["run", "PLATE", "--out", "OUT"], ["explain", "RUN"]])
+def test_wrong_usage_ends_with_2(phenolens: Any, args: list[str]) -> None:
+    ended = phenolens(*args)
+    assert ended.code == 2
+    assert "Usage" in ended.err
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PhenoLensError("platemap.csv: no column\n'dose'; the columns are row, column"),
+        FileNotFoundError(2, "No such file or directory", "plate"),
+    ],
+)
+def test_wrong_input_is_one_line_and_1(
+    phenolens: Any, calls: list[Any], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_args: object, **_kwargs: object) -> None:
+        raise error
+
+    monkeypatch.setattr(napari_phenolens, "open_plate", fail)
+    ended = phenolens("info", "plate")
+    assert ended.code == 1
+    assert ended.out == ""
+    assert ended.err.startswith("phenolens: error: plat")
+    assert ended.err.count("\n") == 1
+
+
+def test_a_mistake_of_ours_is_not_hidden(calls: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_args: object, **_kwargs: object) -> None:
+        raise KeyError("ours")
+
+    monkeypatch.setattr(napari_phenolens, "open_plate", fail)
+    with pytest.raises(KeyError, match="ours"):
+        main(["info", "plate"])
+
+
+@pytest.mark.parametrize("stop", [Cancelled("cancelled"), KeyboardInterrupt()])
+def test_cancelled_ends_with_130_and_says_how_to_go_on(
+    phenolens: Any, calls: list[Any], monkeypatch: pytest.MonkeyPatch, stop: BaseException
+) -> None:
+    def fail(*_args: object, **_kwargs: object) -> None:
+        raise stop
+
+    monkeypatch.setattr("napari_phenolens.run.run_plate", fail)
+    monkeypatch.setattr(sys, "argv", ["phenolens", "run", "my plate", "--out", "out"])
+    ended = phenolens("run", "my plate", "--out", "out", "--controls", "A01")
+    assert ended.code == 130
+    assert "go on with the same command: phenolens run 'my plate' --out out" in ended.err
+
+
+def test_first_interrupt_asks_the_work_to_stop(
+    phenolens: Any, calls: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(*_args: object, cancel: Any, **_kwargs: object) -> None:
+        assert not cancel()
+        os.kill(os.getpid(), signal.SIGINT) if os.name != "nt" else signal.raise_signal(signal.SIGINT)
+        assert cancel()
+        raise Cancelled("cancelled")
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr("napari_phenolens.run.run_plate", work)
+    ended = phenolens("run", "plate", "--out", "out", "--controls", "A01")
+    assert ended.code == 130
+    assert "stopping after this batch" in ended.err
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_run_passes_on_only_what_was_typed(phenolens: Any, calls: list[Any], tmp_path: Path) -> None:
+    ended = phenolens(
+        "run", "plate", "--platemap", "map.csv", "--controls", "role == 'negative'", "--out", tmp_path / "out",
+        "--channels", "DNA=Channel2,GFP=Channel1", "--atoms", 64, "--block", 0, "--sparsity", "5,2",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    opened, ran = calls
+    assert opened == ("open_plate", (Path("plate"), Path("map.csv")), {"pattern": None})
+    assert ran[1][1] == tmp_path / "out"
+    assert callable(ran[2].pop("progress"))
+    assert callable(ran[2].pop("cancel"))
+    assert ran[2] == {
+        "controls": "role == 'negative'",
+        "channels": {"DNA": "Channel2", "GFP": "Channel1"},
+        "atoms": 64,
+        "block": 0,
+        "sparsity": (5, 2),
+        "device": "auto",
+    }
+    assert "note: well A03 has no images" in ended.err
+    assert f"phenolens compare {tmp_path / 'out'} --perturbed" in ended.out
+
+
+def test_a_complete_run_is_said_to_be_complete(
+    phenolens: Any, calls: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeRun, "already_complete", True)
+    assert phenolens("run", "plate", "--out", "out", "--controls", "A01").out.startswith("Nothing to do: out")
+
+
+def test_a_lens_brings_its_settings(phenolens: Any, calls: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(napari_phenolens, "load_lens", lambda path: f"lens of {path}", raising=False)
+    assert phenolens("run", "plate", "--out", "out", "--lens", "my.lens").code == 0
+    assert calls[-1][2]["lens"] == "lens of my.lens"
+    ended = phenolens("run", "plate", "--out", "out", "--lens", "my.lens", "--atoms", 3, "--block", 0)
+    assert ended.code == 2
+    assert "--block, --atoms" in ended.err
+
+
+def test_compare_gives_the_same_numbers_everywhere(phenolens: Any, calls: list[Any], tmp_path: Path) -> None:
+    csv = tmp_path / "new" / "table.csv"
+    ended = phenolens("compare", "run", "--perturbed", "B01,b02", "--controls", "dose == 0", "--out", csv, "--json")
+    assert ended.code == 0, ended.err
+    assert calls[-1][2] == {"controls": "dose == 0", "perturbed": ["B01", "b02"]}
+    rows = json.loads(ended.out)
+    assert rows == [
+        {"feature": 3, "effect": 1 / 3, "technical": "no"},
+        {"feature": 1, "effect": None, "technical": "yes"},
+    ]
+    assert pd.read_csv(csv)["effect"][0] == 1 / 3
+    printed = phenolens("compare", "run", "--perturbed", "B01").out
+    assert "0.333" in printed
+
+
+def test_explain_reads_place_and_field(phenolens: Any, calls: list[Any]) -> None:
+    assert phenolens("explain", "run", "--well", "B07", "--field", "2", "--at", "10,20.5", "--json").code == 0
+    assert calls[-1][1][1:] == ("B07", "2")
+    assert calls[-1][2] == {"at": (10.0, 20.5)}
+    assert phenolens("explain", "run", "--well", "B07", "--at", "10").code == 2
+
+
+def test_heatmap_writes_a_tiff_with_its_place(phenolens: Any, calls: list[Any], tmp_path: Path) -> None:
+    import tifffile
+
+    out = tmp_path / "maps" / "heat.tif"
+    ended = phenolens("heatmap", "run", "--well", "B07", "--field", "0", "--feature", 3, "--out", out)
+    assert ended.code == 0, ended.err
+    assert calls[-1][1][1:] == ("B07", 0, 3)
+    with tifffile.TiffFile(out) as tiff:
+        np.testing.assert_array_equal(tiff.asarray(), np.arange(6).reshape(2, 3))
+        assert tiff.pages[0].dtype == np.float32
+        described = tiff.shaped_metadata[0]
+    assert described["scale"] == 8.0
+    assert described["translate"] == 3.5
+    assert described["feature"] == 3
+
+
+def test_channels() -> None:
+    assert arguments.channels(None) is None
+    assert arguments.channels("GFP, DNA") == ["GFP", "DNA"]
+    assert arguments.channels("DNA = Channel2,GFP=Channel1") == {"DNA": "Channel2", "GFP": "Channel1"}
+    for wrong in ("GFP,DNA=Channel2", "DNA=", "=x", "GFP,,DNA", "DNA=a,DNA=b"):
+        with pytest.raises(Exception, match=r"channels|twice"):
+            arguments.channels(wrong)
+
+
+def test_query() -> None:
+    assert arguments.query("A01, b7,AA12") == ["A01", "b7", "AA12"]
+    assert arguments.query("control_type == 'negcon'") == "control_type == 'negcon'"
+    assert arguments.query("dose > 1") == "dose > 1"
+
+
+def test_field_is_a_name_before_it_is_a_place() -> None:
+    run = FakeRun()
+    assert arguments.field(run, "A01", None) is None
+    assert arguments.field(run, "A01", "1") == "1"
+    assert arguments.field(run, "A01", "0") == 0
+    assert arguments.field(run, "A01", "s1") == "s1"
+
+
+def test_json_has_no_nan_and_keeps_numbers() -> None:
+    table = pd.DataFrame(
+        {"x": [np.float32(0.1), np.inf], "y": [np.int64(2), None], "z": [pd.NaT, "a"]},
+        index=pd.Index(["A", "B"], name="well"),
+    )
+    rows = output.records(table)
+    assert rows[0] == {"well": "A", "x": pytest.approx(0.1), "y": 2, "z": None}
+    assert rows[1]["x"] is None
+    json.dumps(rows, allow_nan=False)
+
+
+def test_progress_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = PlainLines()
+    for done in range(5):
+        lines(Progress("encode", done, 4, eta=200.0 if done == 0 else None))
+    lines(Progress("encode", 4, 4))
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["encode 0/4 (0 %), 3 min left", "encode 4/4 (100 %)"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(-1, "0 s"), (45, "45 s"), (180, "3 min"), (3599, "1 h"), (7800, "2 h 10 min")]
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

@@ -1,0 +1,81 @@
+"""Importing the package is light, and its public face is whole."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+import napari_phenolens as ph
+
+HEAVY = ("torch", "timm", "skimage", "scipy", "zarr", "numba", "sklearn", "imagecodecs")
+PUBLIC = [
+    "open_plate",
+    "fit_lens",
+    "apply_lens",
+    "open_run",
+    "estimate",
+    "load_lens",
+    "Lens",
+    "compare",
+    "heatmap",
+    "explain",
+    "encoders",
+]
+
+
+def in_fresh_process(code: str) -> str:
+    """Run code in a Python of its own; gives what it printed."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "napari_phenolens",
+        "napari_phenolens.cli",
+        "napari_phenolens.cli.commands",
+        "napari_phenolens.plate",
+        "napari_phenolens.cells",
+        "napari_phenolens.lens",
+        "napari_phenolens.dictionary",
+        "napari_phenolens.encoders",
+        "napari_phenolens.run",
+        "napari_phenolens.analysis",
+        "napari_phenolens.export",
+        "napari_phenolens.demo",
+    ],
+)
+def test_imports_are_light(module: str) -> None:
+    loaded = in_fresh_process(f"import sys, {module}; print(*sorted(set({HEAVY!r}) & set(sys.modules)))")
+    assert loaded == ""
+
+
+def test_public_functions_are_light_to_look_up() -> None:
+    code = f"import sys, napari_phenolens as ph; [getattr(ph, n) for n in {PUBLIC!r}]; import sys\n"
+    assert in_fresh_process(code + f"print(*sorted(set({HEAVY!r}) & set(sys.modules)))") == ""
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_face(name: str) -> None:
+    assert callable(getattr(ph, name))
+    assert name in ph.__all__
+    assert name in dir(ph)
+
+
+@pytest.mark.parametrize(
+    "before", ["", "import napari_phenolens.encoders", "from napari_phenolens.encoders import base"]
+)
+def test_encoders_is_a_room_and_a_function(before: str) -> None:
+    code = f"{before}\nimport napari_phenolens as ph\nprint(*ph.encoders()['name'])\nimport napari_phenolens.encoders\n"
+    assert "camae-micro" in in_fresh_process(code + "print(*ph.encoders()['name'])").split()
+
+
+def test_no_such_name() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = ph.nothing
+    assert importlib.import_module("napari_phenolens") is ph

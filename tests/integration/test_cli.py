@@ -199,7 +199,7 @@ def test_compare_gives_the_same_numbers_everywhere(phenolens: Any, calls: list[A
     csv = tmp_path / "new" / "table.csv"
     ended = phenolens("compare", "run", "--perturbed", "B01,b02", "--controls", "dose == 0", "--out", csv, "--json")
     assert ended.code == 0, ended.err
-    assert calls[-1][2] == {"controls": "dose == 0", "perturbed": ["B01", "b02"]}
+    assert calls[-1][2] == {"controls": "dose == 0", "perturbed": "B01,b02"}
     rows = json.loads(ended.out)
     assert rows == [
         {"feature": 3, "effect": 1 / 3, "technical": "no"},
@@ -240,12 +240,6 @@ def test_channels() -> None:
     for wrong in ("GFP,DNA=Channel2", "DNA=", "=x", "GFP,,DNA", "DNA=a,DNA=b"):
         with pytest.raises(Exception, match=r"channels|twice"):
             arguments.channels(wrong)
-
-
-def test_query() -> None:
-    assert arguments.query("A01, b7,AA12") == ["A01", "b7", "AA12"]
-    assert arguments.query("control_type == 'negcon'") == "control_type == 'negcon'"
-    assert arguments.query("dose > 1") == "dose > 1"
 
 
 def test_field_is_a_name_before_it_is_a_place() -> None:

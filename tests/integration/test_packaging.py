@@ -1,4 +1,4 @@
-"""What is installed: the manifest is found in editable and in wheel installs, and nothing the package needs is missing."""
+"""What is installed: the manifest is found in editable and in wheel installs, and nothing is missing."""
 
 from __future__ import annotations
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Protocol
 
 import typer
-
-_WELL = re.compile(r"[A-Za-z]{1,2}0*[1-9][0-9]?")
 
 
 class HasFields(Protocol):
@@ -58,14 +55,6 @@ def sparsity(text: str | None) -> tuple[int, int] | None:
             f"{text!r} is no sparsity: give two whole numbers, rounds and atoms a round, such as 10,2"
         ) from None
     return rounds, per_round
-
-
-def query(text: str | None) -> str | list[str] | None:
-    """Read wells: names of wells (``A01,B01``), else a query over the plate map as it is."""
-    if text is None:
-        return None
-    parts = [part.strip() for part in text.split(",")]
-    return parts if all(_WELL.fullmatch(part) for part in parts) else text
 
 
 def field(run: HasFields, well: str, text: str | None) -> str | int | None:

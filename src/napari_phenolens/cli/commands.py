@@ -183,7 +183,7 @@ def run(
         "method": method,
         "channels": arguments.channels(channels),
         "tokens": tokens,
-        "controls": arguments.query(controls),
+        "controls": controls,
     }
     if lens is not None:
         fitting = [f"--{name}" for name in FITTING if chosen[name] is not None]
@@ -241,8 +241,8 @@ def compare(
     opened = [open_run(path) for path in runs]
     table = compare_runs(
         opened[0] if len(opened) == 1 else opened,
-        controls=arguments.query(controls),
-        perturbed=arguments.query(perturbed),
+        controls=controls,
+        perturbed=perturbed,
     )
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)

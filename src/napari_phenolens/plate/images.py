@@ -194,9 +194,10 @@ def _tiff_pixels(tif: Any) -> tuple[Image, str]:
         pixels: Image = series.asarray(maxworkers=1)
         return pixels, str(series.axes)
     if len(tif.pages) > 1:
-        return np.stack([p.asarray(maxworkers=1) for p in tif.pages]), "I" + page.axes
+        planes: list[Image] = [p.asarray(maxworkers=1) for p in tif.pages]
+        return np.stack(planes), "I" + str(page.axes)
     image: Image = page.asarray(maxworkers=1)
-    return _through_palette(image, page), page.axes
+    return _through_palette(image, page), str(page.axes)
 
 
 def _through_palette(image: Image, page: Any) -> Image:
@@ -213,7 +214,8 @@ def _through_palette(image: Image, page: Any) -> Image:
         return image
     if not (np.array_equal(colours[0], colours[1]) and np.array_equal(colours[0], colours[2])):
         raise ValueError("it is a picture in indexed colours, not grey values")
-    return (colours[0] // 257).astype(np.uint8)[image]
+    greys: Image = (colours[0] // 257).astype(np.uint8)
+    return np.asarray(greys[image])
 
 
 def _scale(tif: Any) -> tuple[float | None, tuple[float, float] | None, tuple[str, ...]]:

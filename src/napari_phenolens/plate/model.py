@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -252,6 +252,8 @@ class Plate:
         Rows and columns of the plate.
     warnings : tuple of str
         What was left out, and why.
+    options : dict
+        How it was opened (``pattern``, ``z``, ``t``), to open it the same way again.
     """
 
     name: str
@@ -263,6 +265,7 @@ class Plate:
     metadata: pd.DataFrame
     format: tuple[int, int]
     warnings: tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
 
     @property
     def pixel_size(self) -> float | None:

@@ -34,8 +34,9 @@ def open_plate(
         A table with a row a well, see `read_platemap`.
     pattern : str, optional
         How the file names are built, where that is not found out: a template such as
-        ``"{well}_f{field}_{channel}.tif"``, or a regular expression with named groups ``well`` (or ``row`` and ``col``),
-        ``field``, ``channel``, ``z``, ``t``, ``plate``. A pattern with a ``/`` is compared with the path below the folder.
+        ``"{well}_f{field}_{channel}.tif"``, or a regular expression with named groups ``well`` (or ``row`` and
+        ``col``), ``field``, ``channel``, ``z``, ``t``, ``plate``. A pattern with a ``/`` is compared with the path
+        below the folder.
     z : "max" or int
         ``"max"`` projects the planes of a stack, a number takes one plane by its 0-based place.
     t : int
@@ -82,6 +83,7 @@ def open_plate(
         metadata=metadata,
         format=plate_format([*wells, *metadata.index], found.extent),
         warnings=(*found.warnings, *warnings),
+        options={"pattern": pattern, "z": z if z == "max" else int(z), "t": int(t)},
     )
 
 

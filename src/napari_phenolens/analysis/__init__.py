@@ -1,0 +1,32 @@
+"""From runs to tables: comparisons, heatmaps, explanations. Knows neither napari nor Qt nor torch."""
+
+from __future__ import annotations
+
+from napari_phenolens.analysis.bootstrap import Interval, bootstrap_wells, percentile_interval, resample_weights
+from napari_phenolens.analysis.compare import compare
+from napari_phenolens.analysis.dose import DoseResponse, dose_response, shift_share
+from napari_phenolens.analysis.errors import AnalysisError
+from napari_phenolens.analysis.explain import explain
+from napari_phenolens.analysis.heatmap import Heatmap, heatmap
+from napari_phenolens.analysis.split_half import SplitHalf, Transfer, separation, split_half, split_values, transfer
+
+__all__ = [
+    "AnalysisError",
+    "DoseResponse",
+    "Heatmap",
+    "Interval",
+    "SplitHalf",
+    "Transfer",
+    "bootstrap_wells",
+    "compare",
+    "dose_response",
+    "explain",
+    "heatmap",
+    "percentile_interval",
+    "resample_weights",
+    "separation",
+    "shift_share",
+    "split_half",
+    "split_values",
+    "transfer",
+]

@@ -1,0 +1,97 @@
+"""A feature's map over one field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_phenolens.analysis.places import check_feature, check_field, check_kind, check_well
+from napari_phenolens.analysis.protocol import RunLike
+from napari_phenolens.errors import PhenoLensError
+
+KINDS = ("activation", "alignment", "cosine")
+
+
+@dataclass(frozen=True)
+class Heatmap:
+    """A feature over a field, one value a patch.
+
+    Attributes
+    ----------
+    values : ndarray (h, w) float32
+        The map; an activation is 0 where the feature is silent and on background.
+    scale : (float, float)
+        Field pixels between patches, (y, x).
+    translate : (float, float)
+        Field pixel of the first patch's centre: (p - 1) / 2.
+    limits : (float, float) or None
+        Colour limits shared by all wells of the run; None where the run has none for this kind.
+    kind : str
+        activation, alignment or cosine.
+    well, field : str
+        The place.
+    feature : int
+        The feature.
+    """
+
+    values: npt.NDArray[np.float32]
+    scale: tuple[float, float]
+    translate: tuple[float, float]
+    limits: tuple[float, float] | None = None
+    kind: str = "activation"
+    well: str = ""
+    field: str = ""
+    feature: int = -1
+
+
+def heatmap(run: RunLike, well: str, field: str | int | None, feature: int, kind: str = "activation") -> Heatmap:
+    """Map one feature over one field.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    well : str
+        A well; ``b7`` and ``B07`` are one.
+    field : str, int or None
+        A field's name or 0-based place; None is the first.
+    feature : int
+        The 0-based atom.
+    kind : {"activation", "alignment", "cosine"}
+        The code's entry; the inner product of whitened token and atom, which averages exactly to the score of a tile or
+        cell; that product over the token's norm (the map of Donhauser et al. 2025). The last two need the tokens: from
+        the token store, or by encoding the field again.
+
+    Returns
+    -------
+    Heatmap
+
+    Raises
+    ------
+    AnalysisError
+        Where the well, field, feature or kind is unknown.
+    """
+    check_kind(kind, KINDS)
+    well = check_well(run, well)
+    field = check_field(run, well, field)
+    feature = check_feature(run, feature)
+    if kind == "activation":
+        values = np.asarray(run.activation(well, field, feature), dtype=np.float32)
+    else:
+        tokens = np.asarray(run.tokens(well, field), dtype=np.float32)
+        values = tokens @ np.asarray(run.lens.dictionary.atoms[feature], dtype=np.float32)
+        if kind == "cosine":
+            norm = np.linalg.norm(tokens, axis=-1)
+            values = np.where(norm > 0, values / np.where(norm > 0, norm, 1), 0).astype(np.float32)
+    p = float(run.patch)
+    return Heatmap(values, (p, p), ((p - 1) / 2, (p - 1) / 2), _limits(run, feature, kind), kind, well, field, feature)
+
+
+def _limits(run: RunLike, feature: int, kind: str) -> tuple[float, float] | None:
+    try:
+        low, high = run.limits(feature, kind)
+    except (PhenoLensError, NotImplementedError, KeyError):
+        return None
+    return float(low), float(high)

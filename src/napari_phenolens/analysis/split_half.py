@@ -1,0 +1,316 @@
+"""Figures not chosen on the wells they are quoted on: split halves, and one set's choice tested on another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from napari_phenolens.analysis.bootstrap import (
+    Interval,
+    percentile_interval,
+    resample_weights,
+    strata_of,
+    weighted_moments,
+)
+from napari_phenolens.analysis.contrast import Design, estimate
+from napari_phenolens.analysis.effects import divide, ssmd, zprime
+from napari_phenolens.analysis.errors import AnalysisError
+from napari_phenolens.analysis.moderated import squeeze_variances
+from napari_phenolens.analysis.permutation import all_labels, draw_labels
+from napari_phenolens.analysis.protocol import Bools, Floats, Ints, Query, RunLike
+from napari_phenolens.analysis.sides import gather
+
+
+@dataclass(frozen=True)
+class SplitHalf:
+    """The leading feature chosen on one half of the wells, tested on the other.
+
+    Attributes
+    ----------
+    table : DataFrame
+        A row a split: ``feature``, ``sign`` (of its effect in the half it was chosen on), ``zprime``, ``ssmd`` in the
+        other half. A sign that does not hold makes ssmd negative and Z' -inf.
+    zprime, ssmd : Interval
+        Median over the splits; the ends are those of the middle 95 % of the splits.
+    zprime_wells, ssmd_wells : Interval
+        The same medians with 95 % bootstrap-by-well intervals (NaN where no bootstrap was asked for).
+    """
+
+    table: pd.DataFrame
+    zprime: Interval
+    ssmd: Interval
+    zprime_wells: Interval
+    ssmd_wells: Interval
+
+
+def moderated_ranking(values: Floats, side: Bools, weights: Floats) -> Floats:
+    """Give the moderated effect of every feature under one weighting of the wells: the score that `compare` ranks by.
+
+    Parameters
+    ----------
+    values : ndarray (n, m)
+        Plate-adjusted well means.
+    side : ndarray (n,) bool
+        True for perturbed wells.
+    weights : ndarray (n,)
+        0 leaves a well out.
+
+    Returns
+    -------
+    ndarray (m,)
+        Signed effects.
+    """
+    origin = values.mean(axis=0)
+    mean0, var0, df0 = weighted_moments((values - origin)[~side], weights[None, ~side])
+    mean1, var1, df1 = weighted_moments((values - origin)[side], weights[None, side])
+    df = float(df0[0] + df1[0])
+    pooled = (
+        (np.nan_to_num(var0[0]) * df0[0] + np.nan_to_num(var1[0]) * df1[0]) / df
+        if df > 0
+        else np.full_like(origin, np.nan)
+    )
+    mean = origin + (weights @ (values - origin)) / weights.sum()
+    difference: Floats = mean1[0] - mean0[0]
+    effect = divide(difference, np.sqrt(squeeze_variances(pooled, df, mean).variance))
+    effect[difference == 0] = 0.0
+    return effect
+
+
+def split_half(
+    runs: RunLike | Sequence[RunLike],
+    controls: Query | None,
+    perturbed: Query,
+    *,
+    splits: int = 1000,
+    seed: int = 0,
+    per: str = "patch",
+    kind: str = "activation",
+    bootstrap: int = 0,
+    candidates: Sequence[int] | None = None,
+) -> SplitHalf:
+    """Choose the leading feature (by the size of their effect) on half of the wells and test it on the other half.
+
+    Parameters
+    ----------
+    runs, controls, perturbed, per, kind
+        As in `compare`.
+    splits : int
+        All splits where there are no more than this, else so many drawn ones.
+    seed : int
+        Seed of splits and bootstrap.
+    bootstrap : int
+        Number of resamples of the wells for intervals of the medians: wells keep their half in every split, so none is
+        both chosen and tested on. Each resample uses up to 100 of the splits.
+    candidates : sequence of int or None
+        Choose among these features only.
+
+    Returns
+    -------
+    SplitHalf
+
+    Raises
+    ------
+    AnalysisError
+        With fewer than four wells on a side: half of them have no spread.
+    """
+    sides, values = gather(runs, controls, perturbed, per=per, kind=kind)
+    n0, n1 = sides.design.counts
+    if min(n0, n1) < 4:
+        raise AnalysisError(
+            f"split halves need four wells on either side; there are {n0} control and {n1} perturbed wells"
+        )
+    values = estimate(values, sides.design).adjusted
+    features = np.arange(values.shape[1]) if candidates is None else np.asarray(list(candidates), dtype=np.intp)
+    return split_values(values[:, features], sides.design, features, splits=splits, seed=seed, bootstrap=bootstrap)
+
+
+def split_values(
+    values: Floats, design: Design, features: Ints, *, splits: int = 1000, seed: int = 0, bootstrap: int = 0
+) -> SplitHalf:
+    """Do what `split_half` does with any table of well values, such as one hand-made column.
+
+    Parameters
+    ----------
+    values : ndarray (n, m)
+        Plate-adjusted well values.
+    design : Design
+        Sides and plates.
+    features : ndarray (m,)
+        Names of the columns.
+    splits, seed, bootstrap : int
+        See `split_half`.
+
+    Returns
+    -------
+    SplitHalf
+    """
+    rng = np.random.default_rng(seed)
+    halves = _halves(design, splits, rng)
+    once = np.ones(design.n)
+    rows = [_one(values, design.side, half, once) for half in halves]
+    table = pd.DataFrame(rows, columns=["column", "sign", "zprime", "ssmd"])
+    table.insert(0, "feature", features[table.pop("column").to_numpy(dtype=np.intp)])
+    z, s = float(table["zprime"].median()), float(table["ssmd"].median())
+    z_draws: list[float] = []
+    s_draws: list[float] = []
+    if bootstrap:
+        some = halves if len(halves) <= 100 else halves[rng.choice(len(halves), 100, replace=False)]
+        for weights in resample_weights(strata_of(design), bootstrap, rng):
+            found = np.array([_one(values, design.side, half, weights)[2:] for half in some])
+            known = found[~np.isnan(found).any(axis=1)]
+            z_draws.append(float(np.median(known[:, 0])) if len(known) else float("nan"))
+            s_draws.append(float(np.median(known[:, 1])) if len(known) else float("nan"))
+    return SplitHalf(
+        table,
+        percentile_interval(table["zprime"].to_numpy(), z),
+        percentile_interval(table["ssmd"].to_numpy(), s),
+        percentile_interval(z_draws, z),
+        percentile_interval(s_draws, s),
+    )
+
+
+def _halves(design: Design, splits: int, rng: np.random.Generator) -> Bools:
+    """Give the wells of the choosing half, (splits, n): half of each plate's side, the odd one left to the test."""
+    dealt: list[Design] = []
+    masks: list[Bools] = []
+    total = 1
+    for perturbed in (False, True):
+        wells = design.side == perturbed
+        chosen = np.zeros(int(wells.sum()), dtype=bool)
+        plate = design.plate[wells]
+        for p in np.unique(plate):
+            at = np.flatnonzero(plate == p)
+            chosen[at[: len(at) // 2]] = True
+            total *= math.comb(len(at), len(at) // 2)
+        dealt.append(Design(chosen, np.unique(plate, return_inverse=True)[1].astype(np.intp)))
+        masks.append(wells)
+    if total <= splits:
+        first, second = all_labels(dealt[0]), all_labels(dealt[1])
+        pairs = [(a, b) for a in first for b in second]
+    else:
+        pairs = list(zip(draw_labels(dealt[0], splits, rng), draw_labels(dealt[1], splits, rng), strict=True))
+    halves = np.zeros((len(pairs), design.n), dtype=bool)
+    for row, (a, b) in enumerate(pairs):
+        halves[row, masks[0]] = a
+        halves[row, masks[1]] = b
+    return halves
+
+
+def _one(values: Floats, side: Bools, half: Bools, weights: Floats) -> tuple[int, float, float, float]:
+    """Choose on one half, test on the other: column, sign, Z', ssmd."""
+    effect = moderated_ranking(values, side, weights * half)
+    if not np.isfinite(effect).any():
+        return 0, 0.0, float("nan"), float("nan")
+    column = int(np.nanargmax(np.abs(effect)))
+    sign = float(np.sign(effect[column])) or 1.0
+    z, s = signed_separation(values[:, [column]], side, weights * ~half, sign)
+    return column, sign, z, s
+
+
+def signed_separation(value: Floats, side: Bools, weights: Floats, sign: float) -> tuple[float, float]:
+    """Give Z' and ssmd of one column in the direction that was expected; against it Z' is -inf."""
+    centred = value - value.mean(axis=0)
+    mean0, var0, _ = weighted_moments(centred[~side], weights[None, ~side])
+    mean1, var1, _ = weighted_moments(centred[side], weights[None, side])
+    difference: Floats = (mean1 - mean0) * sign
+    z = float(zprime(difference, var0, var1)[0, 0])
+    if difference[0, 0] <= 0 and not math.isnan(z):
+        z = -math.inf
+    return z, float(ssmd(difference, var0, var1)[0, 0])
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """The leading feature of one set of wells, tested on another.
+
+    Attributes
+    ----------
+    feature : int
+        The feature.
+    sign : float
+        Sign of its effect where it was chosen.
+    zprime, ssmd : Interval
+        In the test wells, with 95 % bootstrap-by-well intervals (the choice is held).
+    """
+
+    feature: int
+    sign: float
+    zprime: Interval
+    ssmd: Interval
+
+
+def transfer(
+    runs: RunLike | Sequence[RunLike],
+    chosen_on: tuple[Query | None, Query],
+    tested_on: tuple[Query | None, Query],
+    *,
+    per: str = "patch",
+    kind: str = "activation",
+    bootstrap: int = 2000,
+    seed: int = 0,
+) -> Transfer:
+    """Choose the leading feature (by the size of their effect) on some wells and test it on others.
+
+    Parameters
+    ----------
+    runs, per, kind
+        As in `compare`.
+    chosen_on, tested_on : (controls, perturbed)
+        The two sets of wells.
+    bootstrap, seed : int
+        Resamples of the test wells.
+
+    Returns
+    -------
+    Transfer
+    """
+    sides, values = gather(runs, *chosen_on, per=per, kind=kind)
+    others, test = gather(runs, *tested_on, per=per, kind=kind)
+    used = {(sides.plates[p], w) for p, w in sides.wells}
+    both = [w for p, w in others.wells if (others.plates[p], w) in used]
+    if both:
+        raise AnalysisError(
+            f"{len(both)} wells are both chosen and tested on ({', '.join(both[:6])} ...); give sets that share none"
+        )
+    values = estimate(values, sides.design).adjusted
+    effect = moderated_ranking(values, sides.design.side, np.ones(len(values)))
+    feature = int(np.nanargmax(np.abs(effect)))
+    sign = float(np.sign(effect[feature])) or 1.0
+    column = estimate(test, others.design).adjusted[:, [feature]]
+    z, s = separation(column[:, 0], others.design, sign, bootstrap=bootstrap, seed=seed)
+    return Transfer(feature, sign, z, s)
+
+
+def separation(
+    value: Floats, design: Design, sign: float | None = None, *, bootstrap: int = 2000, seed: int = 0
+) -> tuple[Interval, Interval]:
+    """Give Z' and ssmd of one column of well values with 95 % bootstrap-by-well intervals.
+
+    Parameters
+    ----------
+    value : ndarray (n,)
+        A value a well.
+    design : Design
+        Sides and plates.
+    sign : float or None
+        The direction expected; None takes the one found.
+    bootstrap, seed : int
+        Resamples.
+
+    Returns
+    -------
+    zprime, ssmd : Interval
+    """
+    column = np.asarray(value, dtype=np.float64)[:, None]
+    once = np.ones(len(column))
+    if sign is None:
+        sign = float(np.sign(column[design.side].mean() - column[~design.side].mean())) or 1.0
+    z, s = signed_separation(column, design.side, once, sign)
+    draws = np.array([
+        signed_separation(column, design.side, w, sign) for w in resample_weights(strata_of(design), bootstrap, seed)
+    ])  # fmt: skip
+    return percentile_interval(draws[:, 0], z), percentile_interval(draws[:, 1], s)

@@ -21,7 +21,7 @@ if [ ! -x "$venv/bin/python" ]; then
   [ -n "$python" ] || { echo "no Python 3.11 or newer found: install one, or set PYTHON" >&2; exit 1; }
   "$python" -m venv "$venv"
 fi
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check -e ".[${EXTRAS:-test}]"
+"$venv/bin/python" -m pip install -qq --disable-pip-version-check -e ".[${EXTRAS:-test}]"
 
 run=("$venv/bin/python" -m pytest "$@")
 if [ -z "${DISPLAY:-}" ] && command -v xvfb-run >/dev/null 2>&1; then

@@ -47,16 +47,13 @@ class FakeRun:
     skipped = pd.DataFrame({"well": [], "field": [], "reason": []})
     pixel_size = None
 
-    def fields(self, well: str) -> tuple[str, ...]:
-        return ("1", "2")
-
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
     """Put fakes in place of the rooms; gives what they were called with."""
     made: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
     table = pd.DataFrame({"feature": [3, 1], "effect": [1 / 3, np.nan], "technical": ["no", "yes"]})
-    plate = SimpleNamespace(warnings=("well A03 has no images",), name="plate")
+    plate = SimpleNamespace(warnings=("well A03 has no images",), name="plate", pixel_size=0.65)
 
     def fake(name: str, result: object) -> Any:
         def call(*args: Any, **kwargs: Any) -> object:
@@ -186,13 +183,10 @@ def test_a_complete_run_is_said_to_be_complete(
     assert phenolens("run", "plate", "--out", "out", "--controls", "A01").out.startswith("Nothing to do: out")
 
 
-def test_a_lens_brings_its_settings(phenolens: Any, calls: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(napari_phenolens, "load_lens", lambda path: f"lens of {path}", raising=False)
+def test_a_lens_is_applied(phenolens: Any, calls: list[Any]) -> None:
     assert phenolens("run", "plate", "--out", "out", "--lens", "my.lens").code == 0
-    assert calls[-1][2]["lens"] == "lens of my.lens"
-    ended = phenolens("run", "plate", "--out", "out", "--lens", "my.lens", "--atoms", 3, "--block", 0)
-    assert ended.code == 2
-    assert "--block, --atoms" in ended.err
+    assert calls[-1][2]["lens"] == Path("my.lens")
+    assert "controls" not in calls[-1][2]
 
 
 def test_compare_gives_the_same_numbers_everywhere(phenolens: Any, calls: list[Any], tmp_path: Path) -> None:
@@ -223,7 +217,7 @@ def test_heatmap_writes_a_tiff_with_its_place(phenolens: Any, calls: list[Any], 
     out = tmp_path / "maps" / "heat.tif"
     ended = phenolens("heatmap", "run", "--well", "B07", "--field", "0", "--feature", 3, "--out", out)
     assert ended.code == 0, ended.err
-    assert calls[-1][1][1:] == ("B07", 0, 3)
+    assert calls[-1][1][1:] == ("B07", "0", 3)
     with tifffile.TiffFile(out) as tiff:
         np.testing.assert_array_equal(tiff.asarray(), np.arange(6).reshape(2, 3))
         assert tiff.pages[0].dtype == np.float32
@@ -240,14 +234,6 @@ def test_channels() -> None:
     for wrong in ("GFP,DNA=Channel2", "DNA=", "=x", "GFP,,DNA", "DNA=a,DNA=b"):
         with pytest.raises(Exception, match=r"channels|twice"):
             arguments.channels(wrong)
-
-
-def test_field_is_a_name_before_it_is_a_place() -> None:
-    run = FakeRun()
-    assert arguments.field(run, "A01", None) is None
-    assert arguments.field(run, "A01", "1") == "1"
-    assert arguments.field(run, "A01", "0") == 0
-    assert arguments.field(run, "A01", "s1") == "s1"
 
 
 def test_json_has_no_nan_and_keeps_numbers() -> None:

@@ -2,18 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
-
 import typer
-
-
-class HasFields(Protocol):
-    """A run, as far as it is asked for the fields of a well."""
-
-    def fields(self, well: str) -> Sequence[str]:
-        """Give the names of the fields of a well."""
-        ...
 
 
 def channels(text: str | None) -> dict[str, str] | list[str] | None:
@@ -55,10 +44,3 @@ def sparsity(text: str | None) -> tuple[int, int] | None:
             f"{text!r} is no sparsity: give two whole numbers, rounds and atoms a round, such as 10,2"
         ) from None
     return rounds, per_round
-
-
-def field(run: HasFields, well: str, text: str | None) -> str | int | None:
-    """Read a field: one of the well's names, else its 0-based place."""
-    if text is None or text in run.fields(well) or not text.isdigit():
-        return text
-    return int(text)

@@ -37,8 +37,6 @@ Pattern = Annotated[
     str | None, typer.Option("--pattern", help="File name pattern of a folder of TIFFs, where it is not recognised.")
 ]
 
-FITTING = ("encoder", "block", "unit", "atoms", "sparsity", "method")  # what a lens has settled already
-
 # The columns of a comparison that fit a screen; --json and --out have all of them.
 COMPARED = (
     "feature",
@@ -93,7 +91,7 @@ def info(
     wells = list(plate.wells.values())
     counts = sorted({len(well.fields) for well in wells})
     first = wells[0].fields[0] if wells else None
-    facts = {
+    facts: dict[str, Any] = {
         "name": plate.name,
         "path": str(plate.path),
         "layout": plate.layout,
@@ -128,10 +126,14 @@ def info(
 
 
 def _values(column: Any) -> str:
-    """Say what a column of the plate map holds: all its values where they are few, else the first of them."""
+    """Say what a column of the plate map holds: its values and how many wells have each, or the first of many."""
     counts = column.value_counts(sort=False)
-    said = [f"{output.cell(value)} ({count})" for value, count in counts.head(8).items()]
-    return ", ".join(said) + (f", ... ({len(counts)} values)" if len(counts) > len(said) else "")
+    each = counts.max() > 1
+    shown = counts.head(8 if each else 3)
+    said = ", ".join(
+        f"{output.cell(value)} ({count})" if each else output.cell(value) for value, count in shown.items()
+    )
+    return said + (f", ... ({len(counts)} values)" if len(counts) > len(shown) else "")
 
 
 @app.command()
@@ -174,7 +176,7 @@ def run(
         raise typer.BadParameter("give --controls QUERY to fit a lens, or --lens FILE to apply one")
     from napari_phenolens.run import run_plate
 
-    chosen: dict[str, object] = {
+    chosen: dict[str, Any] = {
         "encoder": encoder,
         "block": block,
         "unit": unit,
@@ -184,15 +186,11 @@ def run(
         "channels": arguments.channels(channels),
         "tokens": tokens,
         "controls": controls,
+        "lens": lens,
     }
-    if lens is not None:
-        fitting = [f"--{name}" for name in FITTING if chosen[name] is not None]
-        if fitting:
-            raise typer.BadParameter(f"--lens brings its own settings: leave out {', '.join(fitting)}")
-        from napari_phenolens import load_lens
-
-        chosen["lens"] = load_lens(lens)
     plate = _plate(plate_folder, platemap, pattern)
+    if plate.pixel_size is None:
+        warn("the pixel size is unknown: fields are taken as they are, and so must be those of any plate of this lens")
     settings = {name: value for name, value in chosen.items() if value is not None}
     with cancel_on_interrupt() as cancel, show_progress(output.console(stderr=True)) as progress:
         done = run_plate(plate, out, device=device, progress=progress, cancel=cancel, **settings)
@@ -270,7 +268,7 @@ def explain(
     from napari_phenolens import open_run
 
     opened = open_run(run_folder)
-    table = explain_place(opened, well, arguments.field(opened, well, field), at=arguments.position(at))
+    table = explain_place(opened, well, field, at=arguments.position(at))
     if as_json:
         output.print_json(output.records(table))
         return
@@ -294,7 +292,7 @@ def heatmap(
     from napari_phenolens import open_run
 
     opened = open_run(run_folder)
-    mapped = heatmap_of(opened, well, arguments.field(opened, well, field), feature, kind=kind)
+    mapped = heatmap_of(opened, well, field, feature, kind=kind)
     write_heatmap(out, mapped, {"well": well, "field": field, "feature": feature, "kind": kind})
     h, w = mapped.values.shape
     scale = output.cell(mapped.scale)

@@ -1,0 +1,82 @@
+"""Everything that depends on napari's version, in one place; public interfaces only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+DIST = "napari-phenolens"
+DOCK = "PhenoLens"
+
+
+def unwrap(viewer: Any) -> Any:
+    """Give the viewer behind napari's public-only proxy (the viewer itself where there is none)."""
+    return getattr(viewer, "__wrapped__", viewer)
+
+
+def grid(viewer: Any) -> Any:
+    """Give the grid settings of the viewer (moved to ``viewer.canvas`` in napari 0.9)."""
+    canvas = getattr(viewer, "canvas", None)
+    return canvas.grid if canvas is not None and hasattr(canvas, "grid") else viewer.grid
+
+
+def text_overlay(viewer: Any) -> Any:
+    """Give the text overlay of the canvas (moved in napari 0.9)."""
+    canvas = getattr(viewer, "canvas", None)
+    overlays = getattr(canvas, "overlays", None)
+    return overlays.text if overlays is not None and hasattr(overlays, "text") else viewer.text_overlay
+
+
+def scale_bar(viewer: Any) -> Any:
+    """Give the scale bar of the canvas (moved in napari 0.9)."""
+    canvas = getattr(viewer, "canvas", None)
+    overlays = getattr(canvas, "overlays", None)
+    return overlays.scale_bar if overlays is not None and hasattr(overlays, "scale_bar") else viewer.scale_bar
+
+
+def remove_layers(viewer: Any, layers: Iterable[Any]) -> None:
+    """Remove layers in one batch.
+
+    A plain ``del`` in a loop followed by an addition crashes vispy 0.17 on software GL, ``remove_selected`` does not.
+    """
+    doomed = [layer for layer in layers if layer in viewer.layers]
+    if not doomed:
+        return
+    kept = {layer for layer in viewer.layers.selection if layer not in doomed}
+    viewer.layers.selection = set(doomed)
+    viewer.layers.remove_selected()
+    viewer.layers.selection = {layer for layer in kept if layer in viewer.layers}
+
+
+def open_dock(viewer: Any = None) -> Any | None:
+    """Open the PhenoLens dock in a viewer that has a window.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer, optional
+        Default: napari's current viewer.
+
+    Returns
+    -------
+    QWidget or None
+        The dock's widget; None where there is no window (a plain ``ViewerModel``, a script).
+    """
+    if viewer is None:
+        with suppress(ImportError):
+            import napari
+
+            viewer = napari.current_viewer()
+    window = getattr(viewer, "window", None)
+    if window is None:
+        return None
+    _, widget = window.add_plugin_dock_widget(DIST, DOCK)
+    return widget
+
+
+def notify(message: str, level: str = "info") -> None:
+    """Show a napari notification: level is info, warning or error."""
+    from napari.utils import notifications
+
+    show = {"info": notifications.show_info, "warning": notifications.show_warning, "error": notifications.show_error}
+    show[level](message)

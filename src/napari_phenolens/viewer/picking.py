@@ -1,0 +1,138 @@
+"""A click on the cells: which place of the field it is, and which features are there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_phenolens.errors import PhenoLensError
+from napari_phenolens.viewer.images import KEY, find_layer, role_of
+
+if TYPE_CHECKING:
+    from napari_phenolens.viewer.workbench import Workbench
+
+TOLERANCE = 4.0  # screen pixels: more is a drag
+
+
+def field_pixel(world: Any, pixel_size: float | None) -> tuple[int, int]:
+    """Turn world coordinates into the field pixel (y, x) there; the centre of pixel (0, 0) lies at the origin."""
+    size = pixel_size or 1.0
+    return int(np.floor(float(world[-2]) / size + 0.5)), int(np.floor(float(world[-1]) / size + 0.5))
+
+
+def patch_of(place: tuple[int, int], patch: int) -> tuple[int, int]:
+    """Give the patch (i, j) that holds a field pixel: patch i covers the pixels i p to (i + 1) p - 1."""
+    return place[0] // patch, place[1] // patch
+
+
+class Picking:
+    """Listens for clicks on our layers; drags, other buttons and the user's own layers are left alone."""
+
+    def __init__(self, bench: Workbench) -> None:
+        self.bench = bench
+        self.enabled = True
+        self._connected: Callable[..., Any] | None = None
+
+    def connect(self) -> None:
+        """Begin to listen (once)."""
+        if self._connected is None:
+            self._connected = self._on_press
+            self.bench.viewer.mouse_drag_callbacks.append(self._connected)
+
+    def disconnect(self) -> None:
+        """Stop listening."""
+        if self._connected is not None:
+            with suppress(ValueError, ReferenceError):
+                self.bench.viewer.mouse_drag_callbacks.remove(self._connected)
+            self._connected = None
+
+    def _ours_active(self) -> bool:
+        active = self.bench.viewer.layers.selection.active
+        return active is None or role_of(active) is not None
+
+    def _on_press(self, _viewer: Any, event: Any) -> Generator[None, None, None]:
+        s = self.bench.session
+        if not self.enabled or event.button != 1 or event.modifiers or s.run is None or s.side_by_side:
+            return
+        if not self._ours_active():
+            return
+        start = np.asarray(event.pos, dtype=float)
+        yield
+        while event.type == "mouse_move":
+            yield
+        if float(np.linalg.norm(np.asarray(event.pos, dtype=float) - start)) <= TOLERANCE:
+            self.at_world(event.position)
+
+    def at_world(self, position: Any) -> None:
+        """Explain the place at world coordinates."""
+        self.at(field_pixel(position, self.bench.showing._pixel_size()))
+
+    def at(self, place: tuple[int, int]) -> None:
+        """Explain the place (y, x) in field pixels of the field on show."""
+        s = self.bench.session
+        run, well, field = s.run, s.well, s.field_name
+        if run is None or well is None or field is None:
+            raise PhenoLensError("there are no features yet: run the model, or open a finished run (step 4)")
+        if well not in run.wells or field not in run.fields(well):
+            s.status = f"Well {well} has no results in this run; choose another well."
+            return
+        shape = np.shape(run.foreground(well, field)) if s.plate is None else None
+        size = (
+            s.plate.field(well, field).shape if s.plate is not None else tuple(n * run.patch for n in shape or (0, 0))
+        )
+        if not (0 <= place[0] < size[0] and 0 <= place[1] < size[1]):
+            s.status = "That is outside the picture; click on a cell."
+            return
+        s.place = place
+
+        def work(_job: Any) -> Any:
+            from napari_phenolens.analysis import explain
+
+            return explain(run, well, field, at=place)
+
+        def done(table: Any) -> None:
+            if (s.well, s.field_name, s.place) != (well, field, place):
+                return
+            s.explanation = table
+            self._outline(place, run.patch)
+            s.status = f"{well}, field {field}: the features at y {place[0]}, x {place[1]}."
+
+        self.bench.jobs.start("explain", work, done, title="Explaining this place")
+
+    def _outline(self, place: tuple[int, int], patch: int) -> None:
+        """Draw the patch that was clicked, in one fixed layer."""
+        size = self.bench.showing._pixel_size() or 1.0
+        i, j = patch_of(place, patch)
+        low = np.array([i, j]) * patch - 0.5
+        corners = low + np.array([[0, 0], [0, patch], [patch, patch], [patch, 0]])
+        viewer = self.bench.viewer
+        layer = find_layer(viewer, ("place",))
+        if layer is None:
+            active = viewer.layers.selection.active
+            units = next((other.units for other in self.bench.images.layers + self.bench.slots.layers), None)
+            viewer.add_shapes(
+                [corners],
+                shape_type="polygon",
+                name="Explained place",
+                edge_color="white",
+                face_color="transparent",
+                edge_width=max(1.0, patch / 10),
+                scale=(size, size),
+                units=units,
+                metadata={KEY: {"role": ("place",)}},
+            )
+            if active is not None:
+                viewer.layers.selection = {active}
+        else:
+            layer.scale = (size, size)
+            layer.data = [corners]
+            layer.visible = True
+
+    def clear(self) -> None:
+        """Hide the outline (another well is on show)."""
+        layer = find_layer(self.bench.viewer, ("place",))
+        if layer is not None:
+            layer.visible = False

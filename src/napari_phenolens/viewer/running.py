@@ -1,0 +1,162 @@
+"""Running the model over the plate: settings, estimate, run, resume."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_phenolens.errors import PhenoLensError
+from napari_phenolens.viewer import roles
+from napari_phenolens.viewer.settings import preferences
+
+if TYPE_CHECKING:
+    from napari_phenolens.viewer.jobs import Job
+    from napari_phenolens.viewer.workbench import Workbench
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What the user chose in the run section.
+
+    Attributes
+    ----------
+    out : str
+        The folder of the run.
+    encoder : str
+    atoms : int
+        Number of features.
+    rounds, per_round : int
+        Sparsity: a patch is described by at most ``rounds * per_round`` features.
+    device : str
+    lens : str
+        A lens file to apply; empty: a lens is fitted on this plate's controls.
+    """
+
+    out: str
+    encoder: str = "camae-micro"
+    atoms: int = 1024
+    rounds: int = 10
+    per_round: int = 2
+    device: str = "auto"
+    lens: str = ""
+
+
+def default_out(plate_name: str) -> Path:
+    """Give the folder where a new run of a plate goes unless the user says otherwise."""
+    folder = preferences().output_folder
+    base = Path(folder) if folder else Path.home() / "phenolens"
+    return base / (plate_name or "plate")
+
+
+def seconds(value: float) -> str:
+    """Say a time as people do."""
+    if value < 90:
+        return f"{max(1, round(value))} s"
+    if value < 5400:
+        return f"{round(value / 60)} min"
+    return f"{value / 3600:.1f} h"
+
+
+def size(value: float) -> str:
+    """Say a size as people do."""
+    return f"{value / 1e9:.1f} GB" if value >= 1e9 else f"{max(1, round(value / 1e6))} MB"
+
+
+class Running:
+    """Estimates and runs, as heavy jobs."""
+
+    def __init__(self, bench: Workbench) -> None:
+        self.bench = bench
+        self.settings: RunSettings | None = None
+
+    def _controls(self) -> list[str]:
+        s = self.bench.session
+        if s.plate is None:
+            raise PhenoLensError("open a plate first (step 1)")
+        controls = s.wells_of(roles.CONTROL)
+        if not controls:
+            raise PhenoLensError(
+                "say which wells are controls first (step 3): the model learns from them what is normal"
+            )
+        return controls
+
+    def estimate(self, settings: RunSettings, done: Any) -> Job:
+        """Estimate time and space in a thread; ``done(text)`` gets the words."""
+        controls = self._controls()
+        plate = self.bench.session.plate
+
+        def work(_job: Job) -> str:
+            return estimate_text(plate, settings, controls)
+
+        return self.bench.jobs.start("estimate", work, done, title="Estimating", heavy=True)
+
+    def start(self, settings: RunSettings) -> Job:
+        """Run, or go on with a run that was stopped."""
+        controls = self._controls()
+        s = self.bench.session
+        plate = s.plate
+        if not settings.out.strip():
+            raise PhenoLensError("choose a folder for the results first")
+        self.settings = settings
+        query: Any = s.control_query if s.control_query and not s.hand_roles else controls
+
+        def work(job: Job) -> Any:
+            return perform(plate, settings, query, job)
+
+        def done(_run: Any) -> None:
+            if s.plate is plate:  # a run of plate A never lands on plate B
+                self.bench.opening.run(settings.out, plate)
+            else:
+                s.status = f"The run of {plate.name} is finished; its results are in {settings.out}."
+
+        return self.bench.jobs.start("run", work, done, title=f"Running over {plate.name}", heavy=True)
+
+
+def options(settings: RunSettings, controls: Any) -> dict[str, Any]:
+    """Turn the settings into what the engine takes."""
+    chosen: dict[str, Any] = {"controls": controls, "device": settings.device}
+    if preferences().token_folder:
+        chosen["tokens"] = preferences().token_folder
+    if settings.lens:
+        from napari_phenolens.lens import load_lens
+
+        return {**chosen, "lens": load_lens(settings.lens)}
+    return {
+        **chosen,
+        "encoder": settings.encoder,
+        "atoms": settings.atoms,
+        "sparsity": (settings.rounds, settings.per_round),
+    }
+
+
+def perform(plate: Any, settings: RunSettings, controls: Any, job: Job) -> Any:
+    """Fit a lens where none is given and apply it; runs in a thread."""
+    from napari_phenolens.run import run_plate
+
+    return run_plate(plate, settings.out, progress=job.report, cancel=job.cancelled, **options(settings, controls))
+
+
+def estimate_text(plate: Any, settings: RunSettings, controls: Any) -> str:
+    """Say what a run will cost; runs in a thread."""
+    from napari_phenolens.run import estimate
+
+    guess = estimate(plate, **options(settings, controls))
+    return f"{guess.tiles:,} tiles, about {seconds(guess.seconds)}; {size(guess.bytes)} on disk."
+
+
+def encoder_choices() -> list[tuple[str, str]]:
+    """List the encoders for the dock: ``(name, words)``; names alone are read, no weights and no torch."""
+    try:
+        from napari_phenolens.encoders import list_encoders
+
+        table = list_encoders()
+    except ImportError:
+        return [("camae-micro", "our own, comes with the plugin")]
+    if "name" not in table.columns:
+        table = table.rename_axis("name").reset_index()
+    shown = [c for c in ("licence", "channels", "patch", "dim", "size", "weights") if c in table.columns]
+    found = []
+    for _, entry in table.iterrows():
+        found.append((str(entry["name"]), ", ".join(f"{column}: {entry[column]}" for column in shown)))
+    return found

@@ -1,0 +1,128 @@
+"""What a viewer's user has open and chosen: one evented session per viewer, no Qt, no napari."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from psygnal import SignalGroupDescriptor
+
+SLOTS = 3
+KINDS = ("activation", "alignment")
+
+
+@dataclass(frozen=True)
+class SlotState:
+    """What a heatmap slot shows.
+
+    Attributes
+    ----------
+    feature : int or None
+        The 0-based atom; None where the slot is empty.
+    kind : str
+        ``"activation"`` or ``"alignment"``.
+    """
+
+    feature: int | None = None
+    kind: str = "activation"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An error as the user sees it.
+
+    Attributes
+    ----------
+    title : str
+        What did not work, e.g. ``"Opening the plate"``.
+    message : str
+        What, where, the cause and the way out.
+    details : str
+        A traceback where the error was not foreseen, else empty.
+    """
+
+    title: str
+    message: str
+    details: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A finished comparison of control with perturbed wells.
+
+    Attributes
+    ----------
+    features : DataFrame
+        A row a feature, ranked, with a column ``feature``.
+    covariates : DataFrame or None
+        The same figures for cell count, intensities and the like.
+    controls, perturbed : tuple of str
+        The wells compared.
+    warnings : tuple of str
+        What a reader must know before believing the table.
+    sides : str
+        Wells, cells and foreground of either side, in words.
+    """
+
+    features: Any
+    covariates: Any | None
+    controls: tuple[str, ...]
+    perturbed: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    sides: str = ""
+
+
+_BY_IDENTITY = {name: operator.is_ for name in ("plate", "run", "comparison", "problem", "explanation")}
+
+
+@dataclass(eq=False)
+class Session:
+    """The state behind the dock; every field has an event of its name.
+
+    Widgets show it and never keep a copy; the actions of the workbench change it, on the main thread alone.
+    """
+
+    events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor(equality_operators=_BY_IDENTITY)
+
+    plate: Any = None  # plate.Plate
+    run: Any = None  # run.Run
+    control_query: str = ""
+    perturbed_query: str = ""
+    positive_query: str = ""
+    hand_roles: Mapping[str, str] = field(default_factory=dict)  # well -> role, over the queries
+    roles: Mapping[str, str] = field(default_factory=dict)  # well -> role, as it stands
+    selected: tuple[str, ...] = ()
+    well: str | None = None
+    field_name: str | None = None
+    comparison: Comparison | None = None
+    feature: int | None = None
+    covariate: str | None = None
+    slots: tuple[SlotState, ...] = tuple(SlotState() for _ in range(SLOTS))
+    colour_by: str = "role"
+    side_by_side: bool = False
+    place: tuple[int, int] | None = None  # field pixel (y, x) of the last click
+    explanation: Any = None
+    status: str = "Open a plate to begin."
+    problem: Problem | None = None
+
+    @property
+    def source(self) -> Any:
+        """The plate, or the run where only that is open; None where nothing is open."""
+        return self.plate if self.plate is not None else self.run
+
+    @property
+    def wells(self) -> list[str]:
+        """Names of the wells that have images or results, row-major."""
+        source = self.source
+        return [] if source is None else list(source.wells)
+
+    def wells_of(self, *wanted: str) -> list[str]:
+        """Give the wells of these roles, in the plate's order."""
+        return [well for well in self.wells if self.roles.get(well) in wanted]
+
+    def with_slot(self, index: int, state: SlotState) -> tuple[SlotState, ...]:
+        """Give the slots with one of them replaced."""
+        slots: Sequence[SlotState] = self.slots
+        return tuple(state if i == index else old for i, old in enumerate(slots))

@@ -1,0 +1,77 @@
+"""The preferences (napari > Preferences > PhenoLens), read through npe2's configurations, with defaults."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, fields
+from typing import Any
+
+from napari_phenolens.viewer.compat import DIST
+
+log = logging.getLogger(__name__)
+
+# preference -> (section, key) in napari.yaml
+_WHERE = {
+    "device": ("compute", "device"),
+    "output_folder": ("compute", "output_folder"),
+    "token_folder": ("compute", "token_folder"),
+    "interpolation": ("display", "interpolation"),
+    "opacity": ("display", "opacity"),
+    "scale_bar": ("display", "scale_bar"),
+    "compare_on_open": ("display", "compare_on_open"),
+}
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """What the user has set for good.
+
+    Attributes
+    ----------
+    device : str
+        auto, cpu, cuda or mps.
+    output_folder : str
+        Where new runs are put; empty: beside the user's documents.
+    token_folder : str
+        Where tokens are kept; empty: the user's cache folder.
+    interpolation : str
+        How heatmaps are drawn: nearest shows the patches as they are.
+    opacity : float
+        Of heatmaps, 0 to 1.
+    scale_bar : bool
+        Show a scale bar once the pixel size is known.
+    compare_on_open : bool
+        Rank the features as soon as a run with controls is open.
+    """
+
+    device: str = "auto"
+    output_folder: str = ""
+    token_folder: str = ""
+    interpolation: str = "nearest"
+    opacity: float = 0.75
+    scale_bar: bool = True
+    compare_on_open: bool = True
+
+
+def preferences() -> Preferences:
+    """Read the preferences.
+
+    Returns
+    -------
+    Preferences
+        The defaults where napari has none stored or does not know the plugin (a plain script, a test).
+    """
+    try:
+        from napari.settings import get_plugin_settings
+
+        stored: Any = get_plugin_settings(DIST)
+    except (ImportError, KeyError, AttributeError, ValueError) as error:
+        log.debug("no stored preferences: %s", error)
+        return Preferences()
+    values = {}
+    for item in fields(Preferences):
+        section, key = _WHERE[item.name]
+        value = getattr(getattr(stored, section, None), key, None)
+        if value is not None:
+            values[item.name] = value
+    return Preferences(**values)

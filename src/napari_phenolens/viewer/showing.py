@@ -1,0 +1,294 @@
+"""Showing a well, a field, a feature's heatmap on it, and a pair of wells beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_phenolens.errors import PhenoLensError
+from napari_phenolens.viewer import compat, roles
+from napari_phenolens.viewer.images import Picture, read_picture, shared_limits
+from napari_phenolens.viewer.session import SLOTS, SlotState
+from napari_phenolens.viewer.settings import preferences
+from napari_phenolens.viewer.side_by_side import Side
+from napari_phenolens.viewer.slots import Overlay
+
+if TYPE_CHECKING:
+    from napari_phenolens.viewer.jobs import Job
+    from napari_phenolens.viewer.workbench import Workbench
+
+
+def read_overlay(run: Any, well: str, field: str, feature: int, kind: str, pixel_size: float | None) -> Overlay:
+    """Read a feature's heatmap of one field from a run; runs in a thread.
+
+    The values are those of `napari_phenolens.heatmap`, unchanged; the limits are the run's, shared by all wells.
+    """
+    from napari_phenolens.analysis import heatmap
+
+    heat = heatmap(run, well, field, feature, kind=kind)
+    values = np.asarray(heat.values, dtype=np.float32)
+    low, high = heat.limits if heat.limits is not None else (float(np.nanmin(values)), float(np.nanmax(values)))
+    scale = tuple(float(v) for v in np.broadcast_to(heat.scale, 2))
+    translate = tuple(float(v) for v in np.broadcast_to(heat.translate, 2))
+    return Overlay(
+        values,
+        scale,
+        translate,
+        (float(low), float(high)),
+        feature,
+        kind,
+        overlay_name(feature, kind),
+        pixel_size,
+        well,
+        field,
+    )
+
+
+def overlay_name(feature: int, kind: str) -> str:
+    """Call a heatmap layer by its feature."""
+    return f"F{feature}" if kind == "activation" else f"F{feature} ({kind})"
+
+
+def describe(source: Any, well: str, limit: int = 3) -> str:
+    """Say in a few words what a plate map knows of a well."""
+    metadata = getattr(source, "metadata", None)
+    if metadata is None or well not in metadata.index:
+        return ""
+    row = metadata.loc[well]
+    skip = {"row", "column", "col", "well", "plate"}
+    words = []
+    for column, value in row.items():
+        name = str(column)
+        plain = name.lower().removeprefix("metadata_")
+        if plain in skip or plain.startswith(("file", "path", "image")) or value is None or value != value:
+            continue
+        words.append(f"{value:g}" if isinstance(value, (float, np.floating)) else str(value))
+    return " · ".join(words[:limit])
+
+
+class Showing:
+    """Reads in threads, then fills the fixed layers."""
+
+    def __init__(self, bench: Workbench) -> None:
+        self.bench = bench
+        self._limits: dict[str, tuple[float, float]] | None = None
+        self._fresh = True
+
+    def forget(self) -> None:
+        """Forget the contrast limits of the former plate, and its heatmaps."""
+        self._limits = None
+        self._fresh = True
+        for index in range(SLOTS):
+            self.bench.slots.clear(index)
+
+    def fields(self, well: str | None = None) -> list[str]:
+        """Give the names of a well's fields."""
+        s = self.bench.session
+        well = well if well is not None else s.well
+        if well is None:
+            return []
+        if s.plate is not None and well in s.plate.wells:
+            return [field.name for field in s.plate.wells[well].fields]
+        if s.run is not None and well in s.run.wells:
+            return list(s.run.fields(well))
+        return []
+
+    def well(self, well: str, field: str | None = None) -> None:
+        """Show a field of a well (its first by default), with the heatmaps that are chosen."""
+        names = self.fields(well)
+        if not names:
+            raise PhenoLensError(f"well {well} has no images on this plate; choose a well with a filled circle")
+        field = field if field in names else names[0]
+        s = self.bench.session
+        if s.side_by_side:
+            self.end_side_by_side()
+        s.well, s.field_name = well, field
+        s.place, s.explanation = None, None
+        plate, run, slots = s.plate, s.run, s.slots
+        controls = s.wells_of(roles.CONTROL)
+
+        def work(job: Job) -> tuple[Picture | None, list[tuple[int, Overlay]]]:
+            picture = None if plate is None else self._read(plate, well, field, controls, job)
+            size = picture.pixel_size if picture is not None else getattr(run, "pixel_size", None)
+            overlays = []
+            if run is not None and well in run.wells and field in run.fields(well):
+                for index, slot in enumerate(slots):
+                    if slot.feature is not None and not job.cancelled():
+                        overlays.append((index, read_overlay(run, well, field, slot.feature, slot.kind, size)))
+            return picture, overlays
+
+        self.bench.jobs.start("picture", work, self._shown, title=f"Showing {well}")
+
+    def again(self) -> None:
+        """Show the present well once more (after a run was opened, or a slot changed)."""
+        s = self.bench.session
+        if s.well is not None:
+            self.well(s.well, s.field_name)
+
+    def step(self, by: int, among: Sequence[str] | None = None) -> None:
+        """Show the next (1) or former (-1) well, round the plate's end."""
+        wells = list(among) if among else self.bench.session.wells
+        if not wells:
+            return
+        now = self.bench.session.well
+        place = wells.index(now) if now in wells else -1 if by > 0 else 0
+        self.well(wells[(place + by) % len(wells)])
+
+    def _read(self, plate: Any, well: str, field: str, controls: Sequence[str], job: Job) -> Picture:
+        if self._limits is None:
+            self._limits = shared_limits(plate, controls, job.cancelled)
+        return read_picture(plate, well, field, self._limits)
+
+    def _shown(self, result: tuple[Picture | None, list[tuple[int, Overlay]]]) -> None:
+        picture, overlays = result
+        s = self.bench.session
+        if picture is not None:
+            first = not self.bench.images.layers
+            self.bench.images.show(picture, reset_limits=self._fresh)
+            if self._fresh or first:
+                self._fresh = False
+                self.bench.viewer.reset_view()
+                if picture.pixel_size and preferences().scale_bar:
+                    compat.scale_bar(self.bench.viewer).visible = True
+        shown = dict(overlays)
+        for index, slot in enumerate(s.slots):
+            if index in shown:
+                self.bench.slots.show(index, shown[index])
+            else:
+                layer = self.bench.slots.layer(index)
+                if layer is not None and slot.feature is not None:
+                    layer.visible = False  # no result for this field: an old heatmap over new cells would lie
+        self._caption()
+        self.bench.picking.connect()
+
+    def _caption(self) -> None:
+        s = self.bench.session
+        words = [f"{s.well}", describe(s.source, s.well or "")]
+        if len(self.fields()) > 1:
+            words.insert(1, f"field {s.field_name}")
+        role = s.roles.get(s.well or "")
+        text = " · ".join(word for word in [*words, role] if word)
+        overlay = compat.text_overlay(self.bench.viewer)
+        overlay.text, overlay.position, overlay.visible = text, "top_left", True
+        s.status = f"Showing {text}."
+
+    def feature(self, feature: int | None, slot: int = 0, kind: str | None = None) -> None:
+        """Put a feature into a slot; None empties it."""
+        s = self.bench.session
+        if s.run is None:
+            raise PhenoLensError("there are no features yet: run the model, or open a finished run (step 4)")
+        old = s.slots[slot]
+        s.slots = s.with_slot(slot, SlotState(feature, kind or old.kind))
+        if feature is None:
+            self.bench.slots.clear(slot)
+            return
+        s.feature = feature
+        if s.side_by_side:
+            self.side_by_side()
+        else:
+            self._refresh_slot(slot)
+
+    def _refresh_slot(self, slot: int) -> None:
+        s = self.bench.session
+        state, run, well, field = s.slots[slot], s.run, s.well, s.field_name
+        if well is None or field is None or state.feature is None:
+            return
+        if well not in run.wells or field not in run.fields(well):
+            s.status = f"Well {well} has no results in this run; choose another well."
+            return
+        size = self._pixel_size()
+        feature, kind = state.feature, state.kind
+        self.bench.jobs.start(
+            f"heatmap-{slot}",
+            lambda _job: read_overlay(run, well, field, feature, kind, size),
+            lambda overlay: self._overlay_shown(slot, overlay),
+            title=f"Heatmap of F{feature}" + (" (reads the cells again)" if kind == "alignment" else ""),
+        )
+
+    def _overlay_shown(self, slot: int, overlay: Overlay) -> None:
+        s = self.bench.session
+        if (overlay.well, overlay.field) == (s.well, s.field_name) and not s.side_by_side:
+            self.bench.slots.show(slot, overlay)
+
+    def _pixel_size(self) -> float | None:
+        s = self.bench.session
+        size = getattr(s.plate, "pixel_size", None) if s.plate is not None else None
+        return size if size is not None else getattr(s.run, "pixel_size", None)
+
+    def set_opacity(self, opacity: float) -> None:
+        """Set the opacity of all heatmaps, those of a pair included."""
+        self.bench.slots.set_opacity(opacity)
+        self.bench.side.set_opacity(opacity)
+
+    def set_heatmaps_visible(self, visible: bool) -> None:
+        """Show or hide the heatmaps that are filled."""
+        if self.bench.session.side_by_side:
+            self.bench.side.set_heatmaps_visible(visible)
+            return
+        for index, state in enumerate(self.bench.session.slots):
+            layer = self.bench.slots.layer(index)
+            if layer is not None:
+                layer.visible = visible and state.feature is not None
+
+    def pair(self) -> tuple[str, str] | None:
+        """Choose a control and a perturbed well to compare: of each side the well nearest to its median.
+
+        The shown or selected well is taken as it is. None where a side is empty.
+        """
+        s = self.bench.session
+        wells = [w for w in s.wells if s.plate is None or w in s.plate.wells]
+        sides = {}
+        for side, wanted in (("control", (roles.CONTROL,)), ("perturbed", (roles.PERTURBED, roles.POSITIVE))):
+            names = [well for well in wells if s.roles.get(well) in wanted]
+            if not names:
+                return None
+            chosen = [well for well in (*s.selected, s.well) if well in names]
+            sides[side] = chosen[0] if chosen else self.bench.comparing.typical(names)
+        return sides["control"], sides["perturbed"]
+
+    def side_by_side(self, control: str | None = None, perturbed: str | None = None) -> None:
+        """Show a control well beside a perturbed one with the same contrast and heatmap limits."""
+        s = self.bench.session
+        if s.plate is None:
+            raise PhenoLensError("the pictures of this plate are not at hand; open the plate's folder first (step 1)")
+        pair = self.pair() if control is None or perturbed is None else None
+        if pair is None and (control is None or perturbed is None):
+            raise PhenoLensError("say which wells are controls and which are perturbed first (step 3)")
+        left, right = control or pair[0], perturbed or pair[1]  # type: ignore[index]
+        plate, run, controls = s.plate, s.run, s.wells_of(roles.CONTROL)
+        slot = next((i for i, state in enumerate(s.slots) if state.feature is not None), 0)
+        state = s.slots[slot]
+
+        def read(well: str, side: str, job: Job) -> Side:
+            field = plate.wells[well].fields[0].name
+            picture = self._read(plate, well, field, controls, job)
+            overlay = None
+            if run is not None and state.feature is not None and well in run.wells and field in run.fields(well):
+                overlay = read_overlay(run, well, field, state.feature, state.kind, picture.pixel_size)
+            feature = f" · F{state.feature}" if overlay is not None else ""
+            return Side(picture, overlay, f"{side} {well} · {describe(plate, well, 2)}{feature}")
+
+        def done(sides: tuple[Side, Side]) -> None:
+            if (sides[0].overlay is None) != (sides[1].overlay is None):
+                sides = tuple(Side(side.picture, None, side.caption) for side in sides)  # type: ignore[assignment]
+            self.bench.side.show(*sides, slot=slot)
+            compat.text_overlay(self.bench.viewer).visible = False
+            self.bench.viewer.reset_view()
+            s.side_by_side = True
+            s.status = f"Control {left} beside perturbed {right}: same contrast, same heatmap limits."
+
+        self.bench.jobs.start(
+            "picture",
+            lambda job: (read(left, "control", job), read(right, "perturbed", job)),
+            done,
+            title="Comparing wells",
+        )
+
+    def end_side_by_side(self) -> None:
+        """Go back to one well."""
+        self.bench.side.end()
+        compat.text_overlay(self.bench.viewer).visible = self.bench.session.well is not None
+        self.bench.session.side_by_side = False
+        self.bench.viewer.reset_view()

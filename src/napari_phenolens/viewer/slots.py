@@ -1,0 +1,176 @@
+"""Up to three fixed heatmap layers over the cells; their data is swapped, layers are never added per feature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from napari_phenolens.viewer import compat
+from napari_phenolens.viewer.images import KEY, find_layer, role_of
+from napari_phenolens.viewer.session import SLOTS
+
+# Okabe and Ito's hues, told apart by colour-blind eyes; each ramp starts clear, so that nothing hides the cells.
+HUES = ((0.98, 0.62, 0.05), (0.35, 0.80, 1.0), (0.95, 0.45, 0.80))
+HUE_NAMES = ("orange", "sky blue", "pink")
+OPACITY = 0.75
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """What a slot shows: a heatmap with its place and its limits.
+
+    Attributes
+    ----------
+    values : ndarray (h, w)
+        One value a patch, exactly as the run holds them.
+    scale, translate : tuple of float
+        Row and column pitch, and the centre of patch (0, 0), in field pixels.
+    limits : tuple of float
+        Shared by all wells.
+    feature : int
+    kind : str
+    name : str
+        What the layer is called.
+    pixel_size : float or None
+    well, field : str
+    """
+
+    values: np.ndarray
+    scale: tuple[float, float]
+    translate: tuple[float, float]
+    limits: tuple[float, float]
+    feature: int
+    kind: str
+    name: str
+    pixel_size: float | None
+    well: str
+    field: str
+
+
+@cache
+def ramp(index: int, kind: str) -> Any:
+    """Give the colormap of a slot: clear at zero; for alignment, which has a sign, blue below zero."""
+    from napari.utils.colormaps import Colormap
+
+    r, g, b = HUES[index % len(HUES)]
+    light = tuple(1 - 0.35 * (1 - c) for c in (r, g, b))
+    if kind == "alignment":
+        points = [[0.25, 0.4, 1.0, 1.0], [0.25, 0.4, 1.0, 0.0], [r, g, b, 0.0], [r, g, b, 1.0]]
+        return Colormap(points, name=f"phenolens-signed-{index + 1}", controls=[0.0, 0.5, 0.5, 1.0])
+    points = [[r * 0.7, g * 0.35, b * 0.7, 0.0], [r, g, b, 0.75], [*light, 1.0]]
+    return Colormap(points, name=f"phenolens-{index + 1}", controls=[0.0, 0.5, 1.0])
+
+
+def display_limits(limits: tuple[float, float], kind: str) -> tuple[float, float]:
+    """Turn a run's shared limits into contrast limits: alignment about zero, and never of no width."""
+    low, high = float(limits[0]), float(limits[1])
+    if kind == "alignment":
+        reach = max(abs(low), abs(high), 1e-6)
+        return -reach, reach
+    return (min(low, 0.0), max(high, 1e-6))
+
+
+def overlay_options(index: int, overlay: Overlay, role: tuple[Any, ...]) -> dict[str, Any]:
+    """Give the options of an overlay's layer, world coordinates included."""
+    size = overlay.pixel_size or 1.0
+    return {
+        "name": overlay.name,
+        "colormap": ramp(index, overlay.kind),
+        "contrast_limits": display_limits(overlay.limits, overlay.kind),
+        "scale": tuple(s * size for s in overlay.scale),
+        "translate": tuple(t * size for t in overlay.translate),
+        "units": ("um", "um") if overlay.pixel_size else ("pixel", "pixel"),
+        "metadata": {
+            KEY: {
+                "role": role,
+                "feature": overlay.feature,
+                "kind": overlay.kind,
+                "well": overlay.well,
+                "field": overlay.field,
+            }
+        },
+    }
+
+
+def apply_overlay(layer: Any, overlay: Overlay, options: dict[str, Any]) -> None:
+    """Put an overlay into a layer that is there."""
+    note = layer.metadata.get(KEY, {})
+    fresh = (note.get("feature"), note.get("kind")) != (overlay.feature, overlay.kind)
+    layer.data = overlay.values
+    layer.scale, layer.translate, layer.units = options["scale"], options["translate"], options["units"]
+    if fresh:  # limits that the user moved stay while he walks over the wells
+        layer.colormap = options["colormap"]
+        low, high = options["contrast_limits"]
+        layer.contrast_limits_range = (low, high)
+        layer.contrast_limits = (low, high)
+        layer.name = options["name"]
+    layer.metadata[KEY] = options["metadata"][KEY]
+
+
+class HeatmapSlots:
+    """The heatmap layers of a viewer."""
+
+    def __init__(self, viewer: Any) -> None:
+        self.viewer = viewer
+        self.interpolation = "nearest"
+
+    def layer(self, index: int) -> Any | None:
+        """Give the layer of a slot, None while it was never used."""
+        return find_layer(self.viewer, ("slot", index))
+
+    def show(self, index: int, overlay: Overlay) -> Any:
+        """Show an overlay in a slot.
+
+        Parameters
+        ----------
+        index : int
+            0, 1 or 2.
+        overlay : Overlay
+
+        Returns
+        -------
+        napari.layers.Image
+        """
+        if not 0 <= index < SLOTS:
+            raise IndexError(f"there are {SLOTS} heatmap slots, 0 to {SLOTS - 1}; got {index}")
+        options = overlay_options(index, overlay, ("slot", index))
+        layer = self.layer(index)
+        if layer is None:
+            layer = self.viewer.add_image(
+                overlay.values,
+                **options,
+                opacity=OPACITY,
+                blending="translucent_no_depth",
+                interpolation2d=self.interpolation,
+            )
+            layer.colorbar.visible = True
+        else:
+            apply_overlay(layer, overlay, options)
+        layer.visible = True
+        return layer
+
+    def clear(self, index: int) -> None:
+        """Empty a slot: its layer stays, hidden, for the next feature."""
+        layer = self.layer(index)
+        if layer is not None:
+            layer.visible = False
+            layer.data = np.zeros_like(layer.data)
+            layer.name = f"Heatmap {index + 1} (empty)"
+            layer.metadata[KEY] = {"role": ("slot", index)}
+
+    def set_opacity(self, opacity: float) -> None:
+        """Set the opacity of all slots, 0 to 1."""
+        for layer in self.layers:
+            layer.opacity = float(opacity)
+
+    @property
+    def layers(self) -> list[Any]:
+        """The slot layers that are there."""
+        return [layer for layer in self.viewer.layers if (role_of(layer) or ("",))[0] == "slot"]
+
+    def remove(self) -> None:
+        """Take all slot layers out, in one batch."""
+        compat.remove_layers(self.viewer, self.layers)

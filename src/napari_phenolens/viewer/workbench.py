@@ -1,0 +1,120 @@
+"""What belongs to one viewer: its session, jobs, layers, and the actions that the dock's intents call."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from napari_phenolens.errors import PhenoLensError
+from napari_phenolens.viewer import compat, roles
+from napari_phenolens.viewer.images import ImageLayers
+from napari_phenolens.viewer.jobs import Jobs
+from napari_phenolens.viewer.session import Problem, Session
+from napari_phenolens.viewer.side_by_side import SideBySide
+from napari_phenolens.viewer.slots import HeatmapSlots
+
+
+class Workbench:
+    """Joins the session of a viewer with its jobs and layers.
+
+    It holds the viewer weakly: the viewer may go while a job runs.
+
+    Attributes
+    ----------
+    session : Session
+    jobs : Jobs
+    images, slots, side : the fixed layers
+    opening, showing, comparing, running, picking : the actions, one subject each
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        from napari_phenolens.viewer.comparing import Comparing
+        from napari_phenolens.viewer.opening import Opening
+        from napari_phenolens.viewer.picking import Picking
+        from napari_phenolens.viewer.running import Running
+        from napari_phenolens.viewer.showing import Showing
+
+        self.viewer: Any = weakref.proxy(viewer)
+        self.session = Session()
+        self.jobs = Jobs()
+        self.images = ImageLayers(self.viewer)
+        self.slots = HeatmapSlots(self.viewer)
+        self.side = SideBySide(self.viewer)
+        self.opening = Opening(self)
+        self.showing = Showing(self)
+        self.comparing = Comparing(self)
+        self.running = Running(self)
+        self.picking = Picking(self)
+        self.jobs.failed.connect(self._on_failed)
+
+    def _on_failed(self, _job: Any, problem: Any) -> None:
+        self.session.problem = problem
+        self.session.status = f"{problem.title} did not work: {problem.message}"
+
+    def attempt(self, title: str, action: Callable[..., Any], *args: Any) -> Any:
+        """Call an action; what the user can put right is shown in the dock, with the way out.
+
+        Returns
+        -------
+        object or None
+            What the action returned; None where it could not be done.
+        """
+        try:
+            return action(*args)
+        except PhenoLensError as error:
+            self.session.problem = Problem(title, str(error))
+            return None
+
+    def update_roles(self) -> None:
+        """Give every well its role from the queries and from what was set by hand."""
+        s = self.session
+        s.roles = roles.assign(s.source, s.control_query, s.perturbed_query, s.positive_query, s.hand_roles)
+
+    def set_queries(
+        self, control: str | None = None, perturbed: str | None = None, positive: str | None = None
+    ) -> None:
+        """Take the queries that the user typed; None leaves one as it is."""
+        s = self.session
+        if control is not None:
+            s.control_query = control
+        if perturbed is not None:
+            s.perturbed_query = perturbed
+        if positive is not None:
+            s.positive_query = positive
+        self.update_roles()
+
+    def mark(self, wells: tuple[str, ...], role: str | None) -> None:
+        """Set the role of wells by hand; None gives them back to the queries."""
+        s = self.session
+        by_hand = {well: old for well, old in s.hand_roles.items() if well not in wells}
+        if role is not None:
+            by_hand.update(dict.fromkeys(wells, role))
+        self.comparing.picked_after = bool(by_hand) and (self.comparing.picked_after or s.comparison is not None)
+        s.hand_roles = by_hand
+        self.update_roles()
+
+    def cancel(self) -> bool:
+        """Cancel whatever runs; returns whether anything did."""
+        any_job = self.jobs.cancel()
+        if any_job:
+            self.session.status = "Cancelling; what was computed so far is kept."
+        return any_job
+
+    def close(self) -> None:
+        """Stop the jobs and end what hangs on the viewer."""
+        self.jobs.cancel()
+        self.picking.disconnect()
+
+
+_BENCHES: WeakKeyDictionary[Any, Workbench] = WeakKeyDictionary()
+
+
+def workbench_for(viewer: Any) -> Workbench:
+    """Give the one workbench of a viewer, made when it is first asked for."""
+    model = compat.unwrap(viewer)
+    bench = _BENCHES.get(model)
+    if bench is None:
+        bench = _BENCHES[model] = Workbench(model)
+    return bench

@@ -1,0 +1,91 @@
+"""Step 7: a control well beside a perturbed well."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QSignalBlocker
+from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QSizePolicy, QWidget
+
+from napari_phenolens.viewer import roles
+from napari_phenolens.viewer.showing import describe
+from napari_phenolens.viewer.workbench import Workbench
+from napari_phenolens.widgets.parts import Connections, Section, hint, row
+from napari_phenolens.widgets.tooltips import tip
+
+TYPICAL = "typical"
+
+
+class CompareSection(Section):
+    """The pair."""
+
+    def __init__(self, bench: Workbench, connections: Connections, parent: QWidget | None = None) -> None:
+        super().__init__("7  Control beside perturbed", parent)
+        self.bench = bench
+        self.control, self.perturbed = QComboBox(), QComboBox()
+        tip(self.control, "compare.control")
+        tip(self.perturbed, "compare.perturbed")
+        for box in (self.control, self.perturbed):
+            box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            box.activated.connect(self._again)
+        self.button = QPushButton("Show side by side")
+        self.button.setCheckable(True)
+        tip(self.button, "compare.toggle").clicked.connect(self._toggle)
+        self.text = hint()
+        self.body.addLayout(row(QLabel("Left"), self.control, QLabel("Right"), self.perturbed, stretch=None))
+        layout = self.body.itemAt(0).layout()
+        layout.setStretch(1, 1)
+        layout.setStretch(3, 1)
+        self.body.addLayout(row(self.button))
+        self.body.addWidget(self.text)
+        events = bench.session.events
+        for signal in (events.plate, events.run, events.roles):
+            connections.connect(signal, self._fill)
+        connections.connect(events.side_by_side, self._show)
+        self._fill()
+
+    def _fill(self, _value: object = None) -> None:
+        s = self.bench.session
+        for box, wanted in ((self.control, (roles.CONTROL,)), (self.perturbed, (roles.PERTURBED, roles.POSITIVE))):
+            before = box.currentData()
+            with QSignalBlocker(box):
+                box.clear()
+                box.addItem(TYPICAL, None)
+                for well in s.wells_of(*wanted):
+                    box.addItem(" · ".join(part for part in (well, describe(s.source, well, 2)) if part), well)
+                box.setCurrentIndex(max(0, box.findData(before)))
+        self._show()
+
+    def _show(self, _value: object = None) -> None:
+        s = self.bench.session
+        there = s.plate is not None and self.control.count() > 1 and self.perturbed.count() > 1
+        for part in (self.button, self.control, self.perturbed):
+            part.setEnabled(there)
+        with QSignalBlocker(self.button):
+            self.button.setChecked(s.side_by_side)
+        self.button.setText("Back to one well" if s.side_by_side else "Show side by side")
+        if s.plate is None:
+            text = (
+                "Open a plate first (step 1)."
+                if s.run is None
+                else "The plate's pictures are not at hand: open its folder (step 1)."
+            )
+        elif not there:
+            text = "Say which wells are controls and which are perturbed (step 3)."
+        else:
+            text = "Same contrast and same heatmap limits on both sides, so what you see differs in the cells."
+        self.text.setText(text)
+        self.set_summary("on" if s.side_by_side else "")
+
+    def _toggle(self) -> None:
+        if self.bench.session.side_by_side:
+            self.bench.showing.end_side_by_side()
+        else:
+            self._begin()
+        self._show()
+
+    def _begin(self) -> None:
+        pair = (self.control.currentData(), self.perturbed.currentData())
+        self.bench.attempt("Showing side by side", self.bench.showing.side_by_side, *pair)
+
+    def _again(self, _index: int) -> None:
+        if self.bench.session.side_by_side:
+            self._begin()

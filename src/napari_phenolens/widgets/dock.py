@@ -1,0 +1,146 @@
+"""The dock "PhenoLens": the scientist's way from top to bottom, in a scroll area."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from napari_phenolens.viewer.opening import watch
+from napari_phenolens.viewer.workbench import workbench_for
+from napari_phenolens.widgets.compare_section import CompareSection
+from napari_phenolens.widgets.explain_section import ExplainSection
+from napari_phenolens.widgets.features_section import FeaturesSection
+from napari_phenolens.widgets.parts import Connections, JobPump
+from napari_phenolens.widgets.plate_section import PlateSection
+from napari_phenolens.widgets.roles_section import RolesSection
+from napari_phenolens.widgets.run_section import RunSection
+from napari_phenolens.widgets.slots_section import SlotsSection
+from napari_phenolens.widgets.status import ErrorBanner, StatusLine
+from napari_phenolens.widgets.wells_section import WellsSection
+
+if TYPE_CHECKING:
+    import napari
+
+WIDTH = 430
+
+
+class PhenoLensDock(QWidget):
+    """The one dock of the plugin.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer or napari.components.ViewerModel
+        The viewer whose session is shown; napari gives it by this very name.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self.bench = workbench_for(napari_viewer)
+        self._connections = Connections()
+        self._pump = JobPump(self.bench.jobs, self._connections, self)
+        self.banner = ErrorBanner(self.bench, self._connections)
+        self.plate = PlateSection(self.bench, self._connections)
+        self.wells = WellsSection(self.bench, self._connections)
+        self.roles = RolesSection(self.bench, self._connections)
+        self.run = RunSection(self.bench, self._connections)
+        self.features = FeaturesSection(self.bench, self._connections)
+        self.slots = SlotsSection(self.bench, self._connections)
+        self.compare = CompareSection(self.bench, self._connections)
+        self.explain = ExplainSection(self.bench, self._connections)
+        self.status = StatusLine(self.bench, self._connections)
+        self.sections = (
+            self.plate,
+            self.wells,
+            self.roles,
+            self.run,
+            self.features,
+            self.slots,
+            self.compare,
+            self.explain,
+        )
+        inner = QWidget()
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(2, 2, 2, 2)
+        column.setSpacing(2)
+        for section in self.sections:
+            column.addWidget(section)
+        column.addStretch(1)
+        self.scroll = QScrollArea()
+        self.scroll.setWidgetResizable(True)
+        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.scroll.setWidget(inner)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.banner)
+        layout.addWidget(self.scroll, 1)
+        layout.addWidget(self.status)
+        self.setAcceptDrops(True)
+        self.setMinimumWidth(360)
+        self._shortcuts()
+        events = self.bench.session.events
+        self._connections.connect(events.plate, self._fold)
+        self._connections.connect(events.run, self._fold)
+        self._connections.connect(events.comparison, self._fold)
+        self._fold()
+        unwatch = watch(self.bench)
+        connections, bench = self._connections, self.bench
+
+        def gone() -> None:  # holds nothing of the dock, which is gone by then
+            connections.close()
+            unwatch()
+            bench.close()
+
+        self.destroyed.connect(gone)
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Ask for a width at which nothing is cut off; the height is napari's to give."""
+        return QSize(WIDTH, 600)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Never make napari's window taller than the screen."""
+        return QSize(360, 120)
+
+    def _fold(self, _value: object = None) -> None:
+        """Open the parts that the user needs now, fold those that are done or not yet possible."""
+        s = self.bench.session
+        something = s.source is not None
+        self.plate.set_opened(not something)
+        self.wells.set_opened(something)
+        self.roles.set_opened(something and s.comparison is None)
+        self.run.set_opened(something and s.run is None)
+        self.features.set_opened(s.run is not None)
+        for section in (self.slots, self.compare, self.explain):
+            section.set_opened(s.comparison is not None)
+
+    def _shortcuts(self) -> None:
+        showing = self.bench.showing
+        for key, action in (
+            ("J", lambda: self.bench.attempt("Showing a well", showing.step, 1)),
+            ("K", lambda: self.bench.attempt("Showing a well", showing.step, -1)),
+            ("H", self.slots.visible.toggle),
+            ("G", self.explain.enabled.toggle),
+            ("Q", self.compare.button.click),
+            ("W", self.wells.map.setFocus),
+        ):
+            shortcut = QShortcut(QKeySequence(key), self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(action)
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Take folders and plate maps."""
+        if event is not None and event.mimeData() is not None and event.mimeData().hasUrls():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Open what was dropped."""
+        if event is None or event.mimeData() is None:
+            return
+        paths = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
+        if paths:
+            event.acceptProposedAction()
+            self.bench.attempt("Opening", self.bench.opening.anything, paths[0])

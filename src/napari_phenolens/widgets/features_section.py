@@ -1,0 +1,292 @@
+"""Step 5: the ranked table of features, its search, what one must know before believing it, and the wells' values."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QItemSelectionModel, QModelIndex, QSignalBlocker, Qt, QTimer
+from qtpy.QtGui import QKeyEvent
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QHeaderView,
+    QLineEdit,
+    QPushButton,
+    QTableView,
+    QWidget,
+)
+
+from napari_phenolens.viewer.comparing import FEATURE
+from napari_phenolens.viewer.workbench import Workbench
+from napari_phenolens.widgets.effect_delegate import EffectDelegate
+from napari_phenolens.widgets.feature_model import FeatureModel
+from napari_phenolens.widgets.parts import Connections, Section, hint, row
+from napari_phenolens.widgets.tooltips import tip
+from napari_phenolens.widgets.well_plot import WellPlot
+
+WAIT_MS = 120
+_WIDTHS = {
+    "feature": 62,
+    "covariate": 120,
+    "effect": 122,
+    "auroc": 54,
+    "q": 54,
+    "density": 56,
+    "technical": 40,
+    "group": 46,
+}
+
+
+class _Table(QTableView):
+    """A table in which the keys 1 to 3 choose a heatmap slot."""
+
+    slot_key = None
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Hand the digits on."""
+        if event is not None and event.text() in {"1", "2", "3"} and self.slot_key is not None:
+            self.slot_key(int(event.text()) - 1)
+            return
+        super().keyPressEvent(event)
+
+
+class FeaturesSection(Section):
+    """The table."""
+
+    def __init__(self, bench: Workbench, connections: Connections, parent: QWidget | None = None) -> None:
+        super().__init__("5  Features", parent)
+        self.bench = bench
+        self.empty = hint()
+        self.compare_button = QPushButton("Compare")
+        tip(self.compare_button, "features.compare").clicked.connect(self._compare)
+        self.export_button = QPushButton("Save…")
+        tip(self.export_button, "features.export").clicked.connect(self._export)
+        self.which = QComboBox()
+        self.which.addItems(["Features", "Covariates"])
+        tip(self.which, "features.which").currentIndexChanged.connect(self._fill)
+        self.search = QLineEdit()
+        self.search.setPlaceholderText("Search: F17, effect > 2, q < 0.05 …")
+        self.search.setClearButtonEnabled(True)
+        tip(self.search, "features.search")
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(WAIT_MS)
+        self._timer.timeout.connect(self._filter)
+        self.search.textChanged.connect(lambda _text: self._timer.start())
+        self.grouped = QCheckBox("One row per phenotype")
+        tip(self.grouped, "features.grouped").toggled.connect(self._filter)
+        self.hide_technical = QCheckBox("Hide technical")
+        tip(self.hide_technical, "features.technical").toggled.connect(self._filter)
+        self.warnings, self.sides, self.found = hint(), hint(), hint()
+        self._build_table()
+        self.plot = WellPlot()
+        self.body.addWidget(self.empty)
+        self.body.addLayout(row(self.compare_button, self.which, self.export_button))
+        self.body.addWidget(self.sides)
+        self.body.addWidget(self.warnings)
+        self.body.addWidget(self.search)
+        self.body.addLayout(row(self.grouped, self.hide_technical))
+        self.body.addWidget(self.table)
+        self.body.addWidget(self.found)
+        self.body.addWidget(self.plot)
+        events = bench.session.events
+        connections.connect(events.comparison, self._comparison)
+        for signal in (events.plate, events.run, events.roles):
+            connections.connect(signal, self._state)
+        connections.connect(events.feature, self._feature)
+        connections.connect(events.covariate, self._plot_values)
+        self._comparison()
+
+    def _build_table(self) -> None:
+        self.model = FeatureModel(self)
+        self.table = _Table()
+        self.table.setModel(self.model)
+        tip(self.table, "features.table")
+        self.table.slot_key = self._to_slot
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setItemDelegate(EffectDelegate(self.table))
+        self.table.setAlternatingRowColors(True)
+        self.table.setShowGrid(False)
+        self.table.setWordWrap(False)
+        self.table.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.table.setMinimumHeight(210)
+        self.table.setMaximumHeight(260)
+        vertical = self.table.verticalHeader()
+        vertical.setVisible(False)
+        vertical.setDefaultSectionSize(24)
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        header.setStretchLastSection(True)
+        header.setSortIndicatorShown(False)
+        header.sectionClicked.connect(self._sort)
+        self._sorted: tuple[int, Qt.SortOrder] | None = None
+        self.table.selectionModel().currentRowChanged.connect(self._chosen)
+
+    # ---- from the session ---------------------------------------------------------------------------------------
+    def _comparison(self, _value: object = None) -> None:
+        comparison = self.bench.session.comparison
+        there = comparison is not None
+        for part in (
+            self.which,
+            self.export_button,
+            self.sides,
+            self.search,
+            self.grouped,
+            self.hide_technical,
+            self.table,
+            self.found,
+        ):
+            part.setVisible(there)
+        with QSignalBlocker(self.which):
+            self.which.setItemText(
+                0, f"Features ({len(comparison.features):,})" if comparison is not None else "Features"
+            )
+            self.which.model().item(1).setEnabled(comparison is not None and comparison.covariates is not None)
+            self.which.setCurrentIndex(0)
+        self.warnings.setVisible(there and bool(comparison.warnings))
+        if comparison is not None:
+            self.sides.setText(comparison.sides)
+            self.sides.setVisible(bool(comparison.sides))
+            shown = comparison.warnings[:3]
+            more = (
+                f"\n…and {len(comparison.warnings) - 3} more (rest the mouse here)"
+                if len(comparison.warnings) > 3
+                else ""
+            )
+            self.warnings.setText("\n".join(f"⚠ {text}" for text in shown) + more)
+            self.warnings.setToolTip("\n\n".join(comparison.warnings))
+        self._fill()
+        self._state()
+
+    def _state(self, _value: object = None) -> None:
+        missing = self.bench.comparing.ready()
+        comparison = self.bench.session.comparison
+        self.compare_button.setEnabled(not missing)
+        self.compare_button.setText("Compare" if comparison is None else "Compare again")
+        self.empty.setVisible(comparison is None)
+        self.empty.setText(missing or "Press Compare to rank the features between control and perturbed wells.")
+        self.set_summary(f"{len(comparison.features):,} ranked" if comparison is not None else "")
+        if comparison is not None and not missing:
+            now = (
+                tuple(self.bench.comparing._side("control")),
+                tuple(self.bench.comparing._side("perturbed", "positive")),
+            )
+            if now != (comparison.controls, comparison.perturbed):
+                self.empty.setText("The wells have changed since this table was made: press Compare again.")
+                self.empty.setVisible(True)
+
+    def _fill(self, _value: object = None) -> None:
+        comparison = self.bench.session.comparison
+        if comparison is None:
+            self.plot.hide()
+            return
+        covariates = self.which.currentIndex() == 1 and comparison.covariates is not None
+        self.model.set_table(comparison.covariates if covariates else comparison.features)
+        self._sorted = None
+        self.table.horizontalHeader().setSortIndicatorShown(False)
+        for i, column in enumerate(self.model.columns):
+            self.table.setColumnWidth(i, _WIDTHS.get(column.key, 60))
+        self.grouped.setEnabled(not covariates)
+        self.hide_technical.setEnabled(not covariates)
+        self._filter()
+        if not covariates:
+            self.bench.session.covariate = None
+            self._feature()
+
+    def _filter(self, _value: object = None) -> None:
+        features = self.which.currentIndex() == 0
+        self.model.set_filter(
+            self.search.text(),
+            grouped=features and self.grouped.isChecked(),
+            hide_technical=features and self.hide_technical.isChecked(),
+        )
+        shown, total = self.model.rowCount(), self.model.total
+        if not shown:
+            self.found.setText("Nothing fits. Clear the search, or untick the boxes above the table.")
+        else:
+            self.found.setText(
+                f"{shown:,} of {total:,} shown." if shown < total else "Click a row to see it on the cells."
+            )
+        self._mark_row()
+
+    def _feature(self, _value: object = None) -> None:
+        self._mark_row()
+        self._plot_values()
+
+    def _mark_row(self) -> None:
+        feature = self.bench.session.feature
+        place = self.model.row_of(feature) if feature is not None else -1
+        selection = self.table.selectionModel()
+        with QSignalBlocker(selection):
+            if place < 0:
+                selection.clear()
+            else:
+                index = self.model.index(place, 0)
+                flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
+                selection.setCurrentIndex(index, flags)
+                self.table.scrollTo(index)
+        self.table.viewport().update()
+
+    def _plot_values(self, _value: object = None) -> None:
+        s = self.bench.session
+        if s.covariate is not None:
+            self.plot.show_values(
+                s.covariate.replace("_", " "), self.bench.comparing.covariate_values(s.covariate), s.roles
+            )
+        elif s.feature is not None:
+            title = f"F{s.feature}: mean activation, a dot a well"
+            self.plot.show_values(title, self.bench.comparing.feature_values(s.feature), s.roles)
+        else:
+            self.plot.hide()
+
+    # ---- intents ------------------------------------------------------------------------------------------------
+    def _compare(self) -> None:
+        self.bench.attempt("Comparing", self.bench.comparing.start)
+
+    def _sort(self, section: int) -> None:
+        """Sort downwards, upwards, then back to the ranking."""
+        header = self.table.horizontalHeader()
+        down, up = Qt.SortOrder.DescendingOrder, Qt.SortOrder.AscendingOrder
+        if self._sorted is None or self._sorted[0] != section:
+            self._sorted = (section, down)
+        elif self._sorted[1] == down:
+            self._sorted = (section, up)
+        else:
+            self._sorted = None
+        header.setSortIndicatorShown(self._sorted is not None)
+        if self._sorted is not None:
+            header.setSortIndicator(*self._sorted)
+            self.model.sort(*self._sorted)
+        else:
+            self.model.sort(-1)
+        self._mark_row()
+
+    def _chosen(self, now: QModelIndex, _before: QModelIndex) -> None:
+        if not now.isValid():
+            return
+        s = self.bench.session
+        feature = self.model.value(now.row(), "feature")
+        if feature is not None:
+            if s.colour_by == "role":
+                s.colour_by = FEATURE
+            self.bench.attempt("Showing the heatmap", self.bench.showing.feature, int(feature))
+            return
+        name = self.model.value(now.row(), "covariate")
+        if name is not None:
+            s.covariate = str(name)
+            s.colour_by = f"covariate:{name}"
+
+    def _to_slot(self, slot: int) -> None:
+        feature = self.bench.session.feature
+        if feature is not None:
+            self.bench.attempt("Showing the heatmap", self.bench.showing.feature, feature, slot)
+
+    def _export(self) -> None:
+        comparison = self.bench.session.comparison
+        if comparison is None:
+            return
+        path, _ = QFileDialog.getSaveFileName(self, "Save the table", "features.csv", "CSV (*.csv)")
+        if path:
+            table = comparison.covariates if self.which.currentIndex() == 1 else comparison.features
+            self.bench.attempt("Saving the table", self.bench.comparing.save, table, path)

@@ -1,0 +1,135 @@
+"""Small parts that the dock's sections share: foldable sections, hints, the pump of the jobs, tidy disconnection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from qtpy.QtCore import QObject, Qt, QTimer
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from superqt import QElidingLabel
+
+from napari_phenolens.viewer.jobs import Jobs
+from napari_phenolens.widgets.tooltips import tip
+
+PUMP_MS = 30
+
+
+class Connections:
+    """Connections from the session to widgets, all undone when the dock goes: the session lives longer."""
+
+    def __init__(self) -> None:
+        self._made: list[tuple[Any, Callable[..., Any]]] = []
+
+    def connect(self, signal: Any, slot: Callable[..., Any]) -> None:
+        """Connect a psygnal signal."""
+        signal.connect(slot)
+        self._made.append((signal, slot))
+
+    def close(self) -> None:
+        """Undo all connections."""
+        for signal, slot in self._made:
+            signal.disconnect(slot, missing_ok=True)
+        self._made.clear()
+
+
+class JobPump(QObject):
+    """Calls `Jobs.pump` on the main thread while jobs run."""
+
+    def __init__(self, jobs: Jobs, connections: Connections, parent: QObject) -> None:
+        super().__init__(parent)
+        self._jobs = jobs
+        self._timer = QTimer(self)
+        self._timer.setInterval(PUMP_MS)
+        self._timer.timeout.connect(self._pump)
+        connections.connect(jobs.started, self._begin)
+        if jobs.running:
+            self._timer.start()
+
+    def _begin(self, _job: object) -> None:
+        self._timer.start()
+
+    def _pump(self) -> None:
+        if not self._jobs.pump():
+            self._timer.stop()
+
+
+class Section(QWidget):
+    """A numbered part of the dock that folds; folded, its summary still says how things stand."""
+
+    def __init__(self, title: str, parent: QWidget | None = None, *, opened: bool = True) -> None:
+        super().__init__(parent)
+        self._button = QToolButton(self)
+        self._button.setText(f" {title}")
+        self._button.setCheckable(True)
+        self._button.setAutoRaise(True)
+        self._button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        font = self._button.font()
+        font.setBold(True)
+        self._button.setFont(font)
+        self._button.toggled.connect(self._toggled)
+        tip(self._button, "section")
+        self._button.setAccessibleName(f"{title}: fold or unfold")
+        self._summary = QElidingLabel("", self)
+        self._summary.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self._summary.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self.content = QWidget(self)
+        self.body = QVBoxLayout(self.content)
+        self.body.setContentsMargins(8, 2, 2, 6)
+        self.body.setSpacing(5)
+        header = QHBoxLayout()
+        header.setContentsMargins(0, 0, 2, 0)
+        header.addWidget(self._button)
+        header.addWidget(self._summary, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addLayout(header)
+        layout.addWidget(self.content)
+        self._button.setChecked(opened)
+        self._toggled(opened)
+
+    def _toggled(self, opened: bool) -> None:
+        self._button.setArrowType(Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow)
+        self.content.setVisible(opened)
+
+    @property
+    def opened(self) -> bool:
+        """Whether the section is unfolded."""
+        return self._button.isChecked()
+
+    def set_opened(self, opened: bool) -> None:
+        """Fold or unfold."""
+        self._button.setChecked(opened)
+
+    def set_summary(self, text: str) -> None:
+        """Set the line at the right of the title."""
+        self._summary.setText(text)
+        self._summary.setToolTip(text)
+
+
+def hint(text: str = "") -> QLabel:
+    """Give a line of help that wraps; long words never widen the dock."""
+    label = QLabel(text)
+    label.setWordWrap(True)
+    label.setMinimumWidth(40)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    return label
+
+
+def row(*widgets: QWidget, stretch: int | None = None) -> QHBoxLayout:
+    """Lay widgets in a row; the widget at index ``stretch`` takes what is left."""
+    layout = QHBoxLayout()
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(4)
+    for i, widget in enumerate(widgets):
+        layout.addWidget(widget, 1 if i == stretch else 0)
+    if stretch is None:
+        layout.addStretch(1)
+    return layout
+
+
+def plural(n: int, word: str) -> str:
+    """Count things: ``1 well``, ``3 wells``."""
+    return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"

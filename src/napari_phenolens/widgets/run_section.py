@@ -1,0 +1,212 @@
+"""Step 4: run the model over the plate, or open results that are there."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QLabel,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QSpinBox,
+    QToolButton,
+    QWidget,
+)
+
+from napari_phenolens.viewer.jobs import Job
+from napari_phenolens.viewer.running import RunSettings, default_out, encoder_choices, seconds
+from napari_phenolens.viewer.settings import preferences
+from napari_phenolens.viewer.workbench import Workbench
+from napari_phenolens.widgets.parts import Connections, Section, hint, row
+from napari_phenolens.widgets.tooltips import tip
+
+
+class RunSection(Section):
+    """Settings, estimate, progress, cancel."""
+
+    def __init__(self, bench: Workbench, connections: Connections, parent: QWidget | None = None) -> None:
+        super().__init__("4  Run the model", parent)
+        self.bench = bench
+        self.encoder = QComboBox()
+        tip(self.encoder, "run.encoder")
+        for name, words in encoder_choices():
+            self.encoder.addItem(name, name)
+            self.encoder.setItemData(self.encoder.count() - 1, words, Qt.ItemDataRole.ToolTipRole)
+        self.out = QLineEdit()
+        tip(self.out, "run.out")
+        self.browse = QToolButton()
+        self.browse.setText("…")
+        tip(self.browse, "run.browse").clicked.connect(self._browse)
+        form = QFormLayout()
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow(QLabel("Model"), self.encoder)
+        form.addRow(QLabel("Results in"), row(self.out, self.browse, stretch=0))
+        self._build_options()
+        self.estimate_button, self.run_button = QPushButton("Estimate"), QPushButton("Run")
+        self.cancel_button, self.results_button = QPushButton("Cancel"), QPushButton("Open results…")
+        tip(self.estimate_button, "run.estimate").clicked.connect(self._estimate)
+        tip(self.run_button, "run.start").clicked.connect(self._run)
+        tip(self.cancel_button, "run.cancel").clicked.connect(self._cancel)
+        tip(self.results_button, "plate.results").clicked.connect(self._open)
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(True)
+        self.bar.setAccessibleName("Progress of the run")
+        self.bar.setToolTip("How much of the run is done, and how long it will still take.")
+        self.text = hint()
+        self.body.addLayout(form)
+        self.body.addWidget(self.more)
+        self.body.addWidget(self.options)
+        self.body.addLayout(row(self.estimate_button, self.run_button, self.cancel_button, self.results_button))
+        self.body.addWidget(self.bar)
+        self.body.addWidget(self.text)
+        events = bench.session.events
+        for signal in (events.plate, events.run, events.roles):
+            connections.connect(signal, self._show)
+        connections.connect(bench.jobs.started, self._started)
+        connections.connect(bench.jobs.progressed, self._progressed)
+        connections.connect(bench.jobs.ended, self._ended)
+        connections.connect(bench.jobs.failed, self._failed)
+        self._show()
+
+    def _build_options(self) -> None:
+        self.more = QToolButton()
+        self.more.setText("More options")
+        self.more.setCheckable(True)
+        self.more.setAutoRaise(True)
+        self.more.setArrowType(Qt.ArrowType.RightArrow)
+        self.more.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        tip(self.more, "run.options").toggled.connect(self._unfold)
+        self.atoms, self.rounds, self.per_round = QSpinBox(), QSpinBox(), QSpinBox()
+        for box, key, low, high, value in (
+            (self.atoms, "run.atoms", 16, 65536, 1024),
+            (self.rounds, "run.rounds", 1, 64, 10),
+            (self.per_round, "run.per_round", 1, 16, 2),
+        ):
+            tip(box, key)
+            box.setRange(low, high)
+            box.setValue(value)
+        self.device = QComboBox()
+        self.device.addItems(["auto", "cpu", "cuda", "mps"])
+        self.device.setCurrentText(preferences().device)
+        tip(self.device, "run.device")
+        self.lens = QLineEdit()
+        self.lens.setPlaceholderText("none: fit one on this plate's controls")
+        tip(self.lens, "run.lens")
+        self.lens_browse = QToolButton()
+        self.lens_browse.setText("…")
+        tip(self.lens_browse, "run.lens_browse").clicked.connect(self._browse_lens)
+        self.options = QWidget()
+        form = QFormLayout(self.options)
+        form.setContentsMargins(12, 0, 0, 0)
+        form.addRow(QLabel("Features"), self.atoms)
+        form.addRow(QLabel("Rounds"), self.rounds)
+        form.addRow(QLabel("Features per round"), self.per_round)
+        form.addRow(QLabel("Device"), self.device)
+        form.addRow(QLabel("Apply lens"), row(self.lens, self.lens_browse, stretch=0))
+        self.options.setVisible(False)
+
+    def _unfold(self, opened: bool) -> None:
+        self.more.setArrowType(Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow)
+        self.options.setVisible(opened)
+
+    def settings(self) -> RunSettings:
+        """Read the form."""
+        return RunSettings(
+            out=self.out.text().strip(),
+            encoder=str(self.encoder.currentData()),
+            atoms=self.atoms.value(),
+            rounds=self.rounds.value(),
+            per_round=self.per_round.value(),
+            device=self.device.currentText(),
+            lens=self.lens.text().strip(),
+        )
+
+    def _browse(self) -> None:
+        path = QFileDialog.getExistingDirectory(self, "Folder for the results", self.out.text())
+        if path:
+            self.out.setText(path)
+
+    def _browse_lens(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Lens file", "", "Lens (*.safetensors)")
+        if path:
+            self.lens.setText(path)
+
+    def _open(self) -> None:
+        path = QFileDialog.getExistingDirectory(self, "Open the folder of finished results (it holds run.json)")
+        if path:
+            self.bench.attempt("Opening the results", self.bench.opening.run, path)
+
+    def _estimate(self) -> None:
+        self.bench.attempt("Estimating", self.bench.running.estimate, self.settings(), self.text.setText)
+
+    def _run(self) -> None:
+        self.bench.attempt("Running the model", self.bench.running.start, self.settings())
+
+    def _cancel(self) -> None:
+        self.cancel_button.setEnabled(False)
+        self.cancel_button.setText("Cancelling…")
+        for kind in ("run", "estimate"):
+            self.bench.jobs.cancel(kind)
+
+    def _show(self, _value: object = None) -> None:
+        s = self.bench.session
+        heavy = self.bench.jobs.heavy
+        busy = heavy is not None
+        ready = s.plate is not None and bool(s.wells_of("control")) and not busy
+        self.estimate_button.setEnabled(ready)
+        self.run_button.setEnabled(ready)
+        self.run_button.setVisible(not busy)
+        self.cancel_button.setVisible(busy)
+        self.bar.setVisible(busy)
+        if s.plate is not None and not self.out.text():
+            self.out.setText(str(default_out(s.plate.name)))
+        if busy:
+            self.set_summary("running")
+        elif s.run is not None:
+            self.set_summary(f"{s.run.n_features:,} features" + (" (provisional)" if s.run.provisional else ""))
+            self.run_button.setText("Run again" if s.run.complete else "Go on")
+        else:
+            self.run_button.setText("Run")
+            self.set_summary("not run yet" if s.plate is not None else "")
+            if s.plate is None:
+                self.text.setText("Open a plate to run the model (step 1), or open results that are there.")
+            elif not ready:
+                self.text.setText("Choose the control wells first (step 3): the model learns from them what is normal.")
+            else:
+                self.text.setText("Estimate says how long it will take. A run can be cancelled and goes on later.")
+
+    def _started(self, job: Job) -> None:
+        if job.heavy:
+            self.bar.setRange(0, 0)
+            self.text.setText(f"{job.title}…")
+            self.cancel_button.setEnabled(True)
+            self.cancel_button.setText("Cancel")
+            self._show()
+
+    def _progressed(self, job: Job) -> None:
+        progress = job.progress
+        if not job.heavy or progress is None:
+            return
+        if progress.total > 0:
+            self.bar.setRange(0, progress.total)
+            self.bar.setValue(min(progress.done, progress.total))
+        else:
+            self.bar.setRange(0, 0)
+        counted = f" {progress.done:,} of {progress.total:,}" if progress.total else ""
+        left = f", about {seconds(progress.eta)} left" if progress.eta is not None else ""
+        message = f"\n{progress.message}" if progress.message else ""
+        self.text.setText(f"{progress.stage}{counted}{left}{message}")
+
+    def _ended(self, job: Job) -> None:
+        if job.heavy:
+            if job.cancelled():
+                self.text.setText("Cancelled. What was computed is kept; Run goes on from there.")
+            self._show()
+
+    def _failed(self, job: Job, problem: object) -> None:
+        if job.heavy:
+            self.text.setText(f"⚠ {getattr(problem, 'message', problem)}")

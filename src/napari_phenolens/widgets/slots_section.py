@@ -1,0 +1,101 @@
+"""Step 6: the three heatmap slots over the cells."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtGui import QColor, QPixmap
+from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLabel, QPushButton, QSlider, QToolButton, QWidget
+
+from napari_phenolens.viewer.session import KINDS, SLOTS
+from napari_phenolens.viewer.settings import preferences
+from napari_phenolens.viewer.slots import HUE_NAMES, HUES
+from napari_phenolens.viewer.workbench import Workbench
+from napari_phenolens.widgets.parts import Connections, Section, hint, row
+from napari_phenolens.widgets.tooltips import tip
+
+
+class SlotsSection(Section):
+    """Which feature is on the cells, in which colour."""
+
+    def __init__(self, bench: Workbench, connections: Connections, parent: QWidget | None = None) -> None:
+        super().__init__("6  Heatmaps on the cells", parent)
+        self.bench = bench
+        self.names: list[QLabel] = []
+        self.show_buttons: list[QPushButton] = []
+        self.kinds: list[QComboBox] = []
+        self.clear_buttons: list[QToolButton] = []
+        grid = QGridLayout()
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setSpacing(4)
+        grid.setColumnStretch(1, 1)
+        for index in range(SLOTS):
+            self._build_slot(grid, index)
+        self.opacity = QSlider(Qt.Orientation.Horizontal)
+        tip(self.opacity, "slots.opacity")
+        self.opacity.setRange(0, 100)
+        self.opacity.setValue(round(preferences().opacity * 100))
+        self.opacity.valueChanged.connect(lambda value: bench.showing.set_opacity(value / 100))
+        self.visible = QCheckBox("Show")
+        self.visible.setChecked(True)
+        tip(self.visible, "slots.visible").toggled.connect(bench.showing.set_heatmaps_visible)
+        self.text = hint()
+        self.body.addLayout(grid)
+        self.body.addLayout(row(self.visible, QLabel("Opacity"), self.opacity, stretch=2))
+        self.body.addWidget(self.text)
+        events = bench.session.events
+        for signal in (events.slots, events.feature, events.run):
+            connections.connect(signal, self._show)
+        self._show()
+
+    def _build_slot(self, grid: QGridLayout, index: int) -> None:
+        swatch = QLabel()
+        pixmap = QPixmap(14, 14)
+        pixmap.fill(QColor.fromRgbF(*HUES[index]))
+        swatch.setPixmap(pixmap)
+        swatch.setToolTip(f"Slot {index + 1} is drawn in {HUE_NAMES[index]}.")
+        name = QLabel("empty")
+        button, kind, clear = QPushButton("Show here"), QComboBox(), QToolButton()
+        kind.addItems(KINDS)
+        clear.setText("✕")
+        tip(button, "slots.show").setAccessibleName(f"Show the chosen feature in slot {index + 1}")
+        tip(kind, "slots.kind").setAccessibleName(f"Kind of heatmap in slot {index + 1}")
+        tip(clear, "slots.clear").setAccessibleName(f"Clear slot {index + 1}")
+        button.clicked.connect(lambda: self._put(index))
+        kind.activated.connect(lambda _i: self._kind(index))
+        clear.clicked.connect(lambda: self.bench.attempt("Clearing", self.bench.showing.feature, None, index))
+        for column, part in enumerate((swatch, name, button, kind, clear)):
+            grid.addWidget(part, index, column)
+        self.names.append(name)
+        self.show_buttons.append(button)
+        self.kinds.append(kind)
+        self.clear_buttons.append(clear)
+
+    def _put(self, index: int) -> None:
+        feature = self.bench.session.feature
+        if feature is not None:
+            self.bench.attempt("Showing the heatmap", self.bench.showing.feature, feature, index)
+
+    def _kind(self, index: int) -> None:
+        state = self.bench.session.slots[index]
+        kind = self.kinds[index].currentText()
+        if state.feature is not None:
+            self.bench.attempt("Showing the heatmap", self.bench.showing.feature, state.feature, index, kind)
+
+    def _show(self, _value: object = None) -> None:
+        s = self.bench.session
+        filled = [state for state in s.slots if state.feature is not None]
+        for index, state in enumerate(s.slots):
+            self.names[index].setText(f"F{state.feature}" if state.feature is not None else "empty")
+            self.show_buttons[index].setEnabled(s.feature is not None)
+            self.show_buttons[index].setText(f"Show F{s.feature}" if s.feature is not None else "Show here")
+            self.kinds[index].setEnabled(state.feature is not None)
+            with QSignalBlocker(self.kinds[index]):
+                self.kinds[index].setCurrentText(state.kind)
+            self.clear_buttons[index].setEnabled(state.feature is not None)
+        if s.run is None:
+            self.text.setText("Heatmaps need features: run the model or open results (step 4).")
+        elif not filled:
+            self.text.setText("Choose a feature in the table; it is laid over the cells in the first colour.")
+        else:
+            self.text.setText("Colours have the same limits on every well, so wells can be compared.")
+        self.set_summary(", ".join(f"F{state.feature}" for state in filled) or "none")

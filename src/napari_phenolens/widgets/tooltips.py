@@ -1,0 +1,139 @@
+"""What every control says when the mouse rests on it, and its name for screen readers, in one place."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import QWidget
+
+# key: (name for screen readers, tooltip)
+TIPS: dict[str, tuple[str, str]] = {
+    "plate.open": (
+        "Open a plate folder",
+        "Open the folder of a plate: TIFFs whose names carry well and channel, or an OME-Zarr plate.\n"
+        "You can also drag the folder onto this panel or onto the viewer.",
+    ),
+    "plate.map": (
+        "Load a plate map",
+        "A CSV with a row per well: what was done to it, which wells are controls.\n"
+        "A single CSV in the plate's folder is found by itself.",
+    ),
+    "plate.sample": (
+        "Open the demo plate",
+        "Open a small synthetic plate with finished results. Needs no network and no GPU.",
+    ),
+    "plate.results": ("Open finished results", "Open the folder of a finished run (it holds run.json)."),
+    "wells.map": (
+        "Plate map",
+        "Click a well to show it. Drag to select several, Ctrl adds, Alt removes.\n"
+        "Click a row or column label to select the whole row or column.\n"
+        "Keys: arrows move, Enter shows, Space selects.",
+    ),
+    "wells.colour": (
+        "Colour wells by",
+        "What colours the wells: their role, the chosen feature, a covariate, or the plate map.",
+    ),
+    "wells.control": ("Mark as control", "Make the selected wells controls, over what the queries say."),
+    "wells.perturbed": ("Mark as perturbed", "Make the selected wells perturbed, over what the queries say."),
+    "wells.positive": ("Mark as positive control", "Make the selected wells positive controls: a known strong effect."),
+    "wells.excluded": ("Exclude", "Leave the selected wells out of every comparison, for example bad images."),
+    "wells.reset": (
+        "Back to the queries",
+        "Forget what was set by hand for the selected wells (for all, if none is selected).",
+    ),
+    "wells.previous": ("Previous well", "Show the previous well of the plate (key K)."),
+    "wells.next": ("Next well", "Show the next well of the plate (key J)."),
+    "wells.field": ("Field", "Which field (site) of the well is shown."),
+    "roles.control": (
+        "Control wells",
+        "A query over the plate map's columns that picks the untreated wells, e.g. control_type == 'negcon'.\n"
+        "Press the down key for suggestions. Well names work too: A01, B01.",
+    ),
+    "roles.perturbed": (
+        "Perturbed wells",
+        "A query that picks the wells to compare with the controls. Empty: every other well of the plate.",
+    ),
+    "roles.positive": (
+        "Positive controls",
+        "A query that picks wells with a known strong effect; optional. They are kept apart from the perturbed wells.",
+    ),
+    "run.encoder": ("Model", "The foundation model that looks at the cells. camae-micro comes with the plugin."),
+    "run.out": ("Folder for results", "Where the results are put. A run that was stopped goes on there."),
+    "run.browse": ("Choose the folder", "Choose the folder for the results."),
+    "run.options": ("More options", "Settings that most plates do not need."),
+    "run.atoms": (
+        "Number of features",
+        "How many features the dictionary learns. More split a phenotype into finer parts.",
+    ),
+    "run.rounds": (
+        "Rounds",
+        "Features are picked in this many rounds for each patch. More describe a patch more fully.",
+    ),
+    "run.per_round": ("Features per round", "Features picked in each round."),
+    "run.device": ("Device", "Where the model runs; auto takes a GPU where there is one."),
+    "run.lens": (
+        "Lens file",
+        "Apply a lens that was fitted before, so that features mean the same on both plates. Empty: fit one here.",
+    ),
+    "run.lens_browse": ("Choose a lens file", "Choose the lens file of an earlier run (lens.safetensors)."),
+    "run.estimate": ("Estimate", "Say how long the run will take and how much disk it needs. Changes nothing."),
+    "run.start": ("Run", "Run the model over the plate. Goes on where an earlier run was stopped."),
+    "run.cancel": ("Cancel", "Stop. What was computed is kept, and the next run goes on from there."),
+    "features.compare": ("Compare", "Rank all features by how strongly the perturbed wells differ from the controls."),
+    "features.search": (
+        "Search features",
+        "A number (17 or F17), a word (technical, group 3), or a condition: effect > 2, q < 0.05, density < 0.1.",
+    ),
+    "features.grouped": (
+        "One row per phenotype",
+        "One phenotype moves many features. Show the strongest feature of each group only.",
+    ),
+    "features.technical": (
+        "Hide technical",
+        "Hide features that follow the plate's layout (row, column, edge), not the cells.",
+    ),
+    "features.which": (
+        "Features or covariates",
+        "Covariates are plain measurements, such as cell count and intensity.",
+    ),
+    "features.table": (
+        "Table of features",
+        "Click a row to lay that feature over the cells. Keys: arrows walk, 1 to 3 choose the heatmap slot.",
+    ),
+    "features.export": ("Save the table", "Save the whole table as CSV, as it was computed."),
+    "slots.kind": (
+        "Kind of heatmap",
+        "activation: where the feature is switched on.\n"
+        "alignment: how much every place points along the feature, also against it; reads the cells again.",
+    ),
+    "slots.show": ("Show in this slot", "Lay the feature chosen in the table over the cells in this colour."),
+    "slots.clear": ("Clear this slot", "Take this heatmap off the cells."),
+    "slots.opacity": ("Opacity of heatmaps", "How strongly the heatmaps cover the cells."),
+    "slots.visible": ("Show heatmaps", "Show or hide all heatmaps (key H)."),
+    "compare.toggle": (
+        "Control beside perturbed",
+        "Show a control well beside a perturbed well: same contrast, same heatmap limits (key Q).\n"
+        "Press again to go back.",
+    ),
+    "compare.control": ("Control well", "The well on the left. 'typical' is the one nearest to its side's median."),
+    "compare.perturbed": (
+        "Perturbed well",
+        "The well on the right. 'typical' is the one nearest to its side's median.",
+    ),
+    "explain.enabled": (
+        "Explain on click",
+        "A click on the cells lists the features of that place. Dragging still moves the picture (key G).",
+    ),
+    "explain.table": ("Features of the place", "Click a row to lay that feature over the cells."),
+    "status.dismiss": ("Dismiss", "Close this message."),
+    "status.copy": ("Copy the message", "Copy the message and its details, for a report."),
+    "status.cancel": ("Cancel", "Stop what is running. What was computed is kept."),
+    "section": ("Fold or unfold", "Fold or unfold this part."),
+}
+
+
+def tip(widget: QWidget, key: str) -> QWidget:
+    """Give a control its tooltip and its accessible name; returns the control."""
+    name, text = TIPS[key]
+    widget.setToolTip(text)
+    widget.setAccessibleName(name)
+    widget.setObjectName(key)
+    return widget

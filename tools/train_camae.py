@@ -116,7 +116,14 @@ def load_images(data: Path, without: frozenset[str]) -> list[Source]:
     for path in sorted((train / "dsb2018_fluo").glob("*.png")):
         image = read(path)
         singles.append((f"dsb/{path.name}", [image[..., :3].max(axis=2) if image.ndim == 3 else image]))
-    for folder in ("bbbc007", "cp_ExampleFly", "cp_ExampleHuman", "cp_ExampleVitra_bbbc014", "ebimage_hela", "stardist_img"):
+    for folder in (
+        "bbbc007",
+        "cp_ExampleFly",
+        "cp_ExampleHuman",
+        "cp_ExampleVitra_bbbc014",
+        "ebimage_hela",
+        "stardist_img",
+    ):
         for path in sorted((train / folder).rglob("*")):
             if path.suffix.lower() not in {".tif", ".tiff", ".png"} or any(
                 k in str(path).lower() for k in ("mask", "label", "outline")
@@ -155,7 +162,9 @@ class Sampler:
         rng = self.rng
         channels = rng.permutation(source.pixels.shape[0])[:c]
         most = min(source.pixels.shape[1:])
-        side = min(int(TILE * math.exp(rng.uniform(math.log(0.75), math.log(1.4)))) if rng.random() < 0.7 else TILE, most)
+        side = min(
+            int(TILE * math.exp(rng.uniform(math.log(0.75), math.log(1.4)))) if rng.random() < 0.7 else TILE, most
+        )
         # Empty crops teach nothing: of two places the one with more signal is taken, most of the time.
         best, window = -1.0, (0, 0)
         for _ in range(2 if rng.random() < 0.8 else 1):
@@ -195,7 +204,7 @@ def masked_error(
     encoder: CAMAEEncoder, decoder: CAMAEDecoder, pixels: torch.Tensor, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Give the mean squared error over the asked patches, and the same as a share of their variance."""
-    n, c, y, x = pixels.shape
+    n, c = pixels.shape[:2]
     tokens, rows, columns = encoder.embed(pixels)
     count = rows * columns
     order = torch.rand(n, c, count, generator=generator).argsort(dim=2)

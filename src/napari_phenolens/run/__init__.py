@@ -1,0 +1,36 @@
+"""The engine: fit a lens, apply it to a plate, read the run. Loaded lazily, so that importing it brings in no torch."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_phenolens.run.apply import apply_lens
+    from napari_phenolens.run.errors import RunError
+    from napari_phenolens.run.estimates import Estimate, estimate
+    from napari_phenolens.run.fit import fit_lens
+    from napari_phenolens.run.job import run_plate
+    from napari_phenolens.run.reader import Run, open_run
+
+_WHERE = {
+    "Estimate": "estimates",
+    "Run": "reader",
+    "RunError": "errors",
+    "apply_lens": "apply",
+    "estimate": "estimates",
+    "fit_lens": "fit",
+    "open_run": "reader",
+    "run_plate": "job",
+}
+__all__ = ["Estimate", "Run", "RunError", "apply_lens", "estimate", "fit_lens", "open_run", "run_plate"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

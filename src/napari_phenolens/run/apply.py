@@ -1,0 +1,357 @@
+"""Apply a lens to a plate: stream fields through read, encode, whiten, code and write; resume what is there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import filelock
+import numpy as np
+import numpy.typing as npt
+
+from napari_phenolens.encoders import Encoder, load_encoder
+from napari_phenolens.lens import Lens, Normalisation, load_lens
+from napari_phenolens.progress import CancelCallback, Progress, ProgressCallback, check_cancelled
+from napari_phenolens.run.errors import RunError
+from napari_phenolens.run.field_tokens import TokenSettings
+from napari_phenolens.run.fit import Bench, Query, field_units, sample_images, scenes
+from napari_phenolens.run.layout import RunPlan, create_arrays, open_arrays, well_rows, write_json
+from napari_phenolens.run.pixels import fit_normalisation
+from napari_phenolens.run.reader import Run, open_run
+from napari_phenolens.run.source import BAD_FIELD, TokenSource, control_fields
+from napari_phenolens.run.token_store import HalfPrecision
+from napari_phenolens.run.units import unit_grid
+from napari_phenolens.run.well import WellBuilder, WellResult
+
+if TYPE_CHECKING:
+    from napari_phenolens.plate import Plate
+
+FIRST_PASS_SECONDS = 30 * 60.0
+RECENTRE_FIELDS = 60
+
+
+def apply_lens(
+    lens: Lens,
+    plate: Plate,
+    out: str | Path,
+    *,
+    controls: Query | None = None,
+    channels: Mapping[str, str] | Sequence[str] | None = None,
+    device: str = "auto",
+    progress: ProgressCallback | None = None,
+    cancel: CancelCallback | None = None,
+    tokens: str | Path | None = None,
+    weights: str | Path | None = None,
+) -> Run:
+    """Apply a lens to a plate; a run that was broken off goes on where it stopped.
+
+    Parameters
+    ----------
+    lens : Lens
+        The lens.
+    plate : Plate
+        The plate; its channels match the lens's by name, in any order, or are mapped.
+    out : path
+        The run's folder.
+    controls : str or sequence of str, optional
+        Control wells of this plate: its pixel rule is fitted on them and whitened tokens are re-centred on their mean.
+        Default: the wells that the lens was fitted on, where it was fitted on this plate; else the pixel rule is
+        fitted on all wells and nothing is re-centred.
+    channels : mapping of str, optional
+        Lens channel to plate channel, where names differ.
+    device : str
+        ``auto``, ``cpu``, ``cuda``, ``mps``.
+    progress, cancel : callable, optional
+        See `napari_phenolens.progress`.
+    tokens : path, optional
+        Folder of token stores.
+    weights : path, optional
+        Weights file of the encoder, where it is not the usual one.
+
+    Returns
+    -------
+    Run
+        The finished run; `Run.already_complete` tells that there was nothing to do.
+
+    Raises
+    ------
+    RunError
+        Where the folder holds another run, another process writes it, or the plate's files have changed.
+    LensError
+        Where channels do not fit.
+    Cancelled
+        Where the user asked to stop; finished wells stay.
+    """
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise RunError(f"{folder}: another process is writing this run; wait for it or stop it") from error
+    with lock:
+        return _apply(lens, plate, folder, controls, channels, device, progress, cancel, tokens, weights)
+
+
+def _apply(
+    lens: Lens, plate: Plate, folder: Path, controls: Query | None, channels: Mapping[str, str] | Sequence[str] | None,
+    device: str, progress: ProgressCallback | None, cancel: CancelCallback | None, tokens: str | Path | None,
+    weights: str | Path | None,
+) -> Run:  # fmt: skip
+    wanted = lens.match_channels(plate.channels, channels)
+    own = (
+        plate.select(controls)
+        if controls is not None
+        else [w for w in lens.controls_of(plate.name) if w in plate.wells]
+    )
+    recentre = controls is not None and own != lens.controls_of(plate.name)
+
+    @cache
+    def encoder() -> Encoder:
+        found = load_encoder(lens.encoder, weights=weights, device=device, block=lens.block)
+        if found.sha256 != lens.encoder_sha256:
+            raise RunError(
+                f"the weights of {lens.encoder} on this machine are not those the lens was fitted with "
+                f"({found.sha256[:12]}, not {lens.encoder_sha256[:12]}); give the right file, or fit the lens again"
+            )
+        return found
+
+    known = (folder / "run.json").exists()
+    if known:
+        plan = RunPlan.load(folder)
+        _check_same(plan, lens, plate, tuple(wanted.values()), own, recentre, folder)
+        numbers = Normalisation.from_dict(plan.normalisation)
+        run = open_run(folder)
+        if run.complete:
+            run.already_complete = True
+            return run
+    else:
+        numbers = _numbers(lens, plate, own, list(wanted.values()))
+    settings = TokenSettings(
+        tuple(wanted.values()), lens.channels, lens.channel_pooling, lens.patch, lens.tile, lens.margin,
+        lens.pixel_size, numbers,
+    )  # fmt: skip
+    scale = folder / "scale.npy"
+    half = HalfPrecision(*np.load(scale, allow_pickle=False)) if scale.exists() else None
+    source = TokenSource(
+        plate,
+        settings,
+        encoder,
+        (lens.encoder, lens.encoder_sha256, lens.block),
+        folder=Path(tokens) if tokens is not None else None,
+        half=half,
+        scale_fields=control_fields(plate, own or list(plate.wells), 8),
+        cancel=cancel,
+    )
+    bench = Bench(plate, own, settings, source)
+    if known:
+        if plan.tokens != source.key:
+            raise RunError(f"{folder}: the plate's image files have changed since the run began; run into a new folder")
+    else:
+        plan = _plan(lens, bench, wanted, recentre)
+        np.save(scale, np.stack([source.half.centre, source.half.spread]), allow_pickle=False)
+        lens.save(folder / "lens.safetensors")
+        plate.metadata.to_csv(folder / "platemap.csv", index_label="well")
+        create_arrays(folder, plan)
+        plan.save(folder)  # last: a folder without it is no run yet
+    shift = _recentre(folder, bench, lens, cancel) if plan.recentre else None
+    _stream(folder, plan, bench, lens, shift, progress, cancel)
+    return open_run(folder)
+
+
+def _check_same(
+    plan: RunPlan, lens: Lens, plate: Plate, sources: tuple[str, ...], own: list[str], recentre: bool, folder: Path
+) -> None:
+    asked = {
+        "lens": (plan.lens, lens.fingerprint),
+        "plate": (plan.plate["path"], str(plate.path.resolve())),
+        "wells": (plan.wells, tuple(plate.wells)),
+        "channels": (plan.sources, sources),
+        "control wells": (plan.controls, tuple(own)),
+        "re-centring": (plan.recentre, recentre),
+    }
+    other = [f"{name} {had} (asked: {now})" for name, (had, now) in asked.items() if had != now]
+    if other:
+        text = "; ".join(o if len(o) < 300 else o[:300] + "..." for o in other)
+        raise RunError(f"{folder} holds a run with other settings: {text}. Choose another folder, or delete this one")
+
+
+def _numbers(lens: Lens, plate: Plate, own: list[str], sources: list[str]) -> Normalisation:
+    """Fit the pixel rule on this plate, unless the lens brings its numbers."""
+    if lens.normalisation.rule != "plate" or (lens.controls_of(plate.name) == own and lens.plates[0] == plate.name):
+        return lens.normalisation
+    images = sample_images(plate, own or list(plate.wells), sources, lens.pixel_size)
+    return fit_normalisation(images, lens.normalisation.rule, lens.normalisation.output)
+
+
+def _plan(lens: Lens, bench: Bench, wanted: Mapping[str, str], recentre: bool) -> RunPlan:
+    plate = bench.plate
+    patches, readable = 0, 0
+    for well in plate.wells.values():
+        for field in well.fields:
+            try:
+                grid = unit_grid(bench.settings.plan(field).grid, lens.unit, lens.tile // lens.patch)
+            except BAD_FIELD:
+                continue  # noted with its reason when its well is done
+            patches, readable = max(patches, grid[0] * grid[1]), readable + 1
+    if not readable:
+        raise RunError(f"{plate.name}: no field of the plate can be read; check the files")
+    return RunPlan(
+        lens=lens.fingerprint,
+        unit=lens.unit,
+        plate={"name": plate.name, "path": str(plate.path.resolve()), "options": dict(plate.options)},
+        wells=tuple(plate.wells),
+        fields=max(len(w.fields) for w in plate.wells.values()),
+        patches=patches,
+        features=lens.n_features,
+        k=lens.dictionary.k,
+        dim=lens.whitening.p,
+        sources=tuple(wanted.values()),
+        normalisation=bench.settings.normalisation.to_dict(),
+        controls=tuple(bench.controls),
+        recentre=recentre,
+        tokens=bench.source.key,
+        tokens_folder=str(bench.source.folder),
+        pixel_size=plate.pixel_size,
+    )
+
+
+def _recentre(folder: Path, bench: Bench, lens: Lens, cancel: CancelCallback | None) -> npt.NDArray[np.float32]:
+    """Give the mean whitened token of this plate's controls, computed once and kept in the run."""
+    path = folder / "recentre.npy"
+    if path.exists():
+        kept: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
+        return kept
+    total, count = np.zeros(lens.whitening.p), 0
+    for well, place, scene in scenes(bench, control_fields(bench.plate, bench.controls, RECENTRE_FIELDS), lens):
+        units = field_units(bench, lens, lens.whitening.group_offset, well, place, scene, cancel)
+        total += lens.whitening(units.tokens[units.foreground]).sum(0, dtype=np.float64)
+        count += int(units.foreground.sum())
+    if count == 0:
+        raise RunError(f"{bench.plate.name}: the control wells show no cells, so nothing can be re-centred on them")
+    mean = (total / count).astype(np.float32)
+    scratch = folder / ".recentre.npy"
+    np.save(scratch, mean, allow_pickle=False)
+    scratch.replace(path)
+    return mean
+
+
+def _marks(folder: Path) -> set[str]:
+    return {p.stem for p in (folder / "done").glob("*.json")}
+
+
+def _first_fields(plan: RunPlan, seconds: float, fields: int) -> int:
+    """How many fields of each well fit into the first pass; 0 where the whole run does."""
+    if seconds * fields <= FIRST_PASS_SECONDS or plan.fields < 2:
+        return 0
+    return max(1, int(FIRST_PASS_SECONDS / (seconds * len(plan.wells))))
+
+
+def _stream(
+    folder: Path, plan: RunPlan, bench: Bench, lens: Lens, shift: npt.NDArray[np.float32] | None,
+    progress: ProgressCallback | None, cancel: CancelCallback | None,
+) -> None:  # fmt: skip
+    """Do the wells that are not done: first a few fields of each on a big plate, then all."""
+    arrays = open_arrays(folder, plan, "r+")
+    total = sum(len(bench.plate.wells[w].fields) for w in plan.wells)
+    done = _marks(folder)
+    began, fields = time.monotonic(), 0
+    first = plan.first_pass
+
+    def stage(wells: Iterator[str] | list[str], most: int | None, label: str) -> None:
+        nonlocal fields, first
+        wells = list(wells)
+        ahead = sum(min(len(bench.plate.wells[w].fields), most or plan.fields) for w in wells)
+        start, spent_fields = time.monotonic(), 0
+        for well in wells:
+
+            def tick() -> None:
+                nonlocal spent_fields
+                spent_fields += 1
+                if progress is not None:
+                    eta = (time.monotonic() - start) / spent_fields * (ahead - spent_fields)
+                    progress(Progress(label, spent_fields, ahead, f"{bench.plate.name} {well}", eta))  # noqa: B023
+
+            result = _well(well, most, plan, bench, lens, shift, tick, cancel)
+            _write(
+                folder,
+                plan,
+                arrays,
+                well,
+                result,
+                partial=most is not None and most < len(bench.plate.wells[well].fields),
+            )
+
+    rest = [w for w in plan.wells if w not in done]
+    if rest and plan.fields > 1 and first == 0 and not done:
+        # The speed of the first wells, controls where there are some, tells whether a first pass is worth it.
+        probe = [w for w in bench.controls if w in rest][:1] or rest[:1]
+        stage(probe, None, "apply")
+        seconds = (time.monotonic() - began) / max(1, len(bench.plate.wells[probe[0]].fields))
+        first = _first_fields(plan, seconds, total)
+        if first:
+            plan = _replace_first_pass(plan, first)
+            plan.save(folder)
+        rest = [w for w in rest if w not in probe]
+    if first and rest:
+        ordered = [w for w in bench.controls if w in rest] + [w for w in rest if w not in bench.controls]
+        stage(ordered, first, "first pass")
+    partial = [w for w in plan.wells if _is_partial(folder, w)]
+    stage(partial if first else rest, None, "apply")
+
+
+def _replace_first_pass(plan: RunPlan, first: int) -> RunPlan:
+    from dataclasses import replace
+
+    return replace(plan, first_pass=first)
+
+
+def _is_partial(folder: Path, well: str) -> bool:
+    import json
+
+    path = folder / "done" / f"{well}.json"
+    return path.exists() and bool(json.loads(path.read_text(encoding="utf-8")).get("partial"))
+
+
+def _well(
+    well: str, most: int | None, plan: RunPlan, bench: Bench, lens: Lens, shift: npt.NDArray[np.float32] | None,
+    tick: Any, cancel: CancelCallback | None,
+) -> WellResult:  # fmt: skip
+    """Compute one well; fields that fail are noted, and the well goes on."""
+    builder = WellBuilder(plan, lens, shift)
+    fields = bench.plate.wells[well].fields
+    bad: list[tuple[str, str, str]] = []
+    places = [(well, i) for i in range(min(len(fields), most or len(fields)))]
+    for _, place, scene in scenes(bench, places, lens, bad):
+        check_cancelled(cancel)
+        field = fields[place]
+        try:
+            units = field_units(bench, lens, lens.whitening.group_offset, well, place, scene, cancel)
+        except BAD_FIELD as error:
+            bad.append((well, field.name, str(error)))
+            tick()
+            continue
+        shape = (int(scene.image.shape[1]), int(scene.image.shape[2]))
+        builder.add(field.name, place, shape, bench.settings.factor(field), scene, units)
+        tick()
+    for _, name, reason in bad:
+        builder.skip(name, reason)
+    return builder.finish()
+
+
+def _write(
+    folder: Path, plan: RunPlan, arrays: Mapping[str, Any], well: str, result: WellResult, *, partial: bool
+) -> None:
+    """Write a well's shards, then its mark: without the mark the well counts as not done."""
+    place = plan.wells.index(well)
+    mark = folder / "done" / f"{well}.json"
+    mark.unlink(missing_ok=True)
+    for name, values in result.arrays.items():
+        arrays[name][well_rows(plan, name, place)] = values
+    write_json(mark, {"well": well, "partial": partial, "fields": result.fields, "skipped": result.skipped})
+
+
+__all__ = ["apply_lens", "load_lens"]

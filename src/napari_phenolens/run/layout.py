@@ -1,0 +1,187 @@
+"""How a run lies on disk (design section 7): a plan in JSON, arrays in zarr, one shard and one mark a well.
+
+A run is a folder::
+
+    run.json          schema, plan, plate, channels, numbers of the pixel rule, controls, lens fingerprint
+    lens.safetensors  the lens
+    platemap.csv      the plate map as it was
+    done/B07.json     the mark of a well that was written whole: its fields, covariates, what was skipped and why
+    codes/ patches/ fields/ wells/   zarr arrays; every well's part is one shard (one file) of each
+
+Fields of a well take `fields` slots of `patches` rows each, so that a well's part lies at a fixed place whatever the
+order in which wells are done.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import zarr
+
+from napari_phenolens.run.errors import RunError
+from napari_phenolens.run.sketch import ACTIVATION_BINS, ALIGNMENT_BINS
+
+SCHEMA = 1
+BEST = 4  # best examples of a feature kept for each well
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What a run is of: decided once, before the first well.
+
+    Attributes
+    ----------
+    lens : str
+        Fingerprint of the lens.
+    unit : str
+        What is coded: ``patch``, ``crop`` or ``cell``.
+    plate : dict
+        Name, path, plate map, pattern, z and t of the plate, to open it again.
+    wells : tuple of str
+        The wells in the order of their shards.
+    fields : int
+        Slots for fields of a well.
+    patches : int
+        Rows of a field's slot: patches or crops, or as many cells as patches hold.
+    features, k, dim : int
+        Atoms, codes a patch, width of a whitened token.
+    sources : tuple of str
+        The plate's channel for each channel of the lens.
+    normalisation : dict
+        Numbers of the pixel rule on this plate.
+    controls : tuple of str
+        Control wells of this plate.
+    recentre : bool
+        Whether whitened tokens are re-centred on this plate's own controls.
+    tokens : str
+        Key of the token store; empty where none is kept.
+    tokens_folder : str
+        Where token stores lie.
+    pixel_size : float or None
+        um per pixel of this plate's fields.
+    first_pass : int
+        Fields of a well in the first, provisional pass; 0: there is one pass.
+    """
+
+    lens: str
+    unit: str
+    plate: dict[str, Any]
+    wells: tuple[str, ...]
+    fields: int
+    patches: int
+    features: int
+    k: int
+    dim: int
+    sources: tuple[str, ...]
+    normalisation: dict[str, Any]
+    controls: tuple[str, ...]
+    recentre: bool
+    tokens: str
+    tokens_folder: str
+    pixel_size: float | None
+    first_pass: int = 0
+    schema: int = SCHEMA
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def save(self, folder: Path) -> None:
+        """Write the plan to ``run.json``."""
+        write_json(folder / "run.json", asdict(self))
+
+    @classmethod
+    def load(cls, folder: Path) -> RunPlan:
+        """Read the plan.
+
+        Raises
+        ------
+        RunError
+            Where the folder is no run, its plan is damaged, or a newer version wrote it.
+        """
+        path = folder / "run.json"
+        if not path.is_file():
+            raise RunError(f"{folder}: no run here (no run.json); give the folder that `phenolens run --out` wrote")
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            if values["schema"] > SCHEMA:
+                raise RunError(f"{folder}: written by a newer napari-phenolens (schema {values['schema']}); update it")
+            values |= {k: tuple(values[k]) for k in ("wells", "sources", "controls")}
+            return cls(**values)
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise RunError(f"{path}: damaged plan ({error}); run again into a new folder") from error
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write JSON beside the target and rename it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    scratch.write_text(json.dumps(values, indent=1), encoding="utf-8")
+    os.replace(scratch, path)
+
+
+# name: (dtype, chunk rows for a field or well, shard rows of a well, further axes); rows in units of the plan
+def _arrays(plan: RunPlan) -> dict[str, tuple[str, int, int, tuple[int, ...]]]:
+    n, f, m = plan.patches, plan.fields, plan.features
+    index = "uint16" if m <= 65536 else "uint32"
+    arrays: dict[str, tuple[str, int, int, tuple[int, ...]]] = {
+        "codes/index": (index, n, f * n, (plan.k,)),
+        "codes/value": ("float16", n, f * n, (plan.k,)),
+        "patches/strength": ("float16", n, f * n, ()),
+        "patches/foreground": ("bool", n, f * n, ()),
+        "fields/sum": ("float32", f, f, (m,)),
+        "fields/active": ("uint32", f, f, (m,)),
+        "fields/max": ("float32", f, f, (m,)),
+        "fields/token": ("float32", f, f, (plan.dim,)),
+        "wells/activation_histogram": ("uint32", 1, 1, (m, ACTIVATION_BINS)),
+        "wells/alignment_histogram": ("uint32", 1, 1, (m, ALIGNMENT_BINS)),
+        "wells/best_value": ("float32", 1, 1, (m, BEST)),
+        "wells/best_place": ("int32", 1, 1, (m, BEST)),
+        "wells/cell_sum": ("float32", 1, 1, (m,)),
+        "wells/cell_active": ("float32", 1, 1, (m,)),
+        "wells/cell_token": ("float32", 1, 1, (plan.dim,)),
+    }
+    if plan.unit == "cell":
+        arrays["patches/owner"] = ("int32", n, f * n, ())
+    return arrays
+
+
+def create_arrays(folder: Path, plan: RunPlan) -> None:
+    """Create the run's empty arrays."""
+    count = max(1, len(plan.wells))
+    for name, (dtype, chunk, shard, axes) in _arrays(plan).items():
+        zarr.create_array(
+            folder / name,
+            shape=(count * shard, *axes),
+            chunks=(chunk, *axes),
+            shards=(shard, *axes),
+            dtype=dtype,
+            fill_value=0,
+            overwrite=True,
+        )
+
+
+def open_arrays(folder: Path, plan: RunPlan, mode: str = "r") -> dict[str, zarr.Array[Any]]:
+    """Open the run's arrays by name.
+
+    Raises
+    ------
+    RunError
+        Where one is missing or damaged.
+    """
+    found = {}
+    for name in _arrays(plan):
+        try:
+            found[name] = zarr.open_array(folder / name, mode=mode)
+        except (OSError, ValueError, KeyError) as error:
+            raise RunError(
+                f"{folder / name}: array missing or damaged ({error}); run again into a new folder"
+            ) from error
+    return found
+
+
+def well_rows(plan: RunPlan, name: str, well: int) -> slice:
+    """Give a well's rows in an array."""
+    shard = _arrays(plan)[name][2]
+    return slice(well * shard, (well + 1) * shard)

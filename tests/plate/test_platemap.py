@@ -121,7 +121,9 @@ def test_several_plates(tmp_path: Path) -> None:
     path = written(tmp_path, "Metadata_Plate,well,x\nP1,A1,1\nP2,A1,2\n26162,A1,3\n")
     assert read_platemap(path, ["p2"])["x"].tolist() == [2]
     assert read_platemap(path, ["other", "26162"])["x"].tolist() == [3]
-    with pytest.raises(PlateError, match=r"several plates.*'Metadata_Plate': P1, P2, 26162.*called like this one \(other\)"):
+    with pytest.raises(
+        PlateError, match=r"several plates.*'Metadata_Plate': P1, P2, 26162.*called like this one \(other\)"
+    ):
         read_platemap(path, ["other"])
 
 

@@ -17,7 +17,11 @@ WELLS = ["A10", "A02", "A01", "B01"]  # A03 is in the map without images, A10 ha
 @pytest.fixture
 def metadata() -> pd.DataFrame:
     table = pd.DataFrame(
-        {"role": ["neg", "pos", "neg", "trt", np.nan], "dose": [0, 10.5, 0, 3, np.nan], "cell line": list("xxyy") + [np.nan]},
+        {
+            "role": ["neg", "pos", "neg", "trt", np.nan],
+            "dose": [0, 10.5, 0, 3, np.nan],
+            "cell line": [*"xxyy", np.nan],
+        },
         index=["A01", "A02", "A03", "B01", "A10"],
     )
     return table.rename_axis("well")
@@ -112,7 +116,9 @@ def test_a_column_called_well_is_the_column(metadata: pd.DataFrame) -> None:
 
 
 def test_lists_name_what_is_missing(metadata: pd.DataFrame) -> None:
-    with pytest.raises(PlateError, match=r"no images of well\(s\) A03, H12 \(A03 in the plate map, but without images\)"):
+    with pytest.raises(
+        PlateError, match=r"no images of well\(s\) A03, H12 \(A03 in the plate map, but without images\)"
+    ):
         select_wells(metadata, ["A01", "A03", "H12"], WELLS)
     with pytest.raises(PlateError, match="'nonsense' is no well"):
         select_wells(metadata, ["nonsense"], WELLS)

@@ -138,10 +138,10 @@ def user_parser(pattern: str) -> Parser:
             seen.add(key)
             text += f"(?P<{key}>{_PLACES[key]})"
     template = re.compile(text, re.IGNORECASE)
+    with_ending = pattern.lower().endswith((".tif", ".tiff", ".png"))
 
     def parse(name: str) -> Parsed | None:
-        match = template.fullmatch(name) or template.fullmatch(name.rsplit(".", 1)[0])
-        return _parsed(match)
+        return _parsed(template.fullmatch(name if with_ending else name.rsplit(".", 1)[0]))
 
     return parse
 

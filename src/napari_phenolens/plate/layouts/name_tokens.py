@@ -22,13 +22,15 @@ _STAIN = re.compile(
 )
 
 
-def token_parser(stems: Sequence[str]) -> Parser | None:
+def token_parser(stems: Sequence[str], sure: bool = False) -> Parser | None:
     """Learn from all names together which of their parts is the well, the field, the channel, the plane and the time.
 
     Parameters
     ----------
     stems : sequence of str
         Names without their endings.
+    sure : bool
+        Take no part for the well that looks like a field, channel or plane (``f1``, ``C01``) in all names.
 
     Returns
     -------
@@ -36,7 +38,7 @@ def token_parser(stems: Sequence[str]) -> Parser | None:
         What reads one name; None where the names do not tell.
     """
     split = [_tokens(s) for s in stems]
-    place = _well_place(split)
+    place = _well_place(split, sure)
     if place is None:
         return None
     # what stands in every name says nothing about the file
@@ -50,9 +52,9 @@ def token_parser(stems: Sequence[str]) -> Parser | None:
         found: dict[str, str] = {}
         words: list[str] = []
         numbers: list[str] = []
-        for i, token in enumerate(tokens):
-            if i == place:
-                continue
+        rest = tokens[:place] + tokens[place + 1 :]
+        # what differs from name to name comes first: the P1 of a plate's name is no field where f1 and f2 follow
+        for token in sorted(rest, key=constant.__contains__):
             for key, pattern in (("z", _Z), ("t", _T), ("channel", _CHANNEL), ("field", _FIELD)):
                 match = pattern.fullmatch(token)
                 if match and key not in found:
@@ -98,7 +100,7 @@ def _as_well(token: str) -> str:
     return re.sub(r"^well(?=[A-Za-z]\w*\d)", "", token, flags=re.IGNORECASE)
 
 
-def _well_place(split: Sequence[list[str]]) -> int | None:
+def _well_place(split: Sequence[list[str]], sure: bool) -> int | None:
     """Return which token is the well: one that is so in most names, not ``s1`` or ``C01`` which look like one."""
     best: tuple[bool, int, int] | None = None
     for place in range(max(map(len, split), default=0)):
@@ -109,6 +111,8 @@ def _well_place(split: Sequence[list[str]]) -> int | None:
         typed = len({w[0] for w in wells}) == 1 and all(
             any(p.fullmatch(t) for p in (_FIELD, _Z, _T, _CHANNEL)) for t in tokens
         )
+        if sure and typed:
+            continue
         score = (not typed, len(set(wells)), -place)
         best = max(best, score) if best is not None else score
     return -best[2] if best is not None else None

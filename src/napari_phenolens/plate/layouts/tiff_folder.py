@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -26,6 +26,7 @@ _TIME_FOLDER = re.compile(r"time_?point_?(\d+)", re.IGNORECASE)
 _Z_FOLDER = re.compile(r"z_?step_?(\d+)", re.IGNORECASE)
 # Folders whose name says nothing about the plate: its own name is the next one up.
 _PLAIN_FOLDERS = frozenset({"images", "image", "tiff", "tif", "tiffs", "png", "raw", "orig", "data"})
+ImageFile = tuple[str, str, str]  # path, folder below the plate, name
 _PROJECTION = -1  # the z of a file that the microscope projected already
 
 
@@ -126,12 +127,12 @@ def contents(path: Path, options: Options) -> Contents:
     return Contents(own_name, channels, fields, tuple(warnings), tuple(dict.fromkeys(aliases)), channel_of_file=files)
 
 
-def _scan(path: Path, keep_thumbnails: bool) -> tuple[list[tuple[str, str, str]], int]:
+def _scan(path: Path, keep_thumbnails: bool) -> tuple[list[ImageFile], int]:
     """Return (path, folder below `path`, name) of all images, sorted, and how many thumbnails were skipped."""
-    images: list[tuple[str, str, str]] = []
+    images: list[ImageFile] = []
     thumbnails = 0
 
-    def walk(folder: str, below: str) -> Iterator[tuple[str, str, str]]:
+    def walk(folder: str, below: str) -> Iterator[ImageFile]:
         nonlocal thumbnails
         with os.scandir(folder) as entries:
             for entry in sorted(entries, key=lambda e: e.name):
@@ -166,56 +167,62 @@ def _nothing(path: Path, thumbnails: int) -> str:
     return f"{path} holds no TIFF or PNG images{there}; give the folder of a plate's images, or an OME-Zarr plate"
 
 
-def _parse(path: Path, images: Sequence[tuple[str, str, str]], pattern: str | None) -> tuple[list[Found], list[str]]:
-    parser, whole = _parser(path, images, pattern)
+def _parse(path: Path, images: Sequence[ImageFile], pattern: str | None) -> tuple[list[Found], list[str]]:
+    parser, text = _parser(path, images, pattern)
     found, strays = [], []
-    for file, folder, file_name in images:
-        text = (f"{folder}/{file_name}" if folder else file_name) if pattern and "/" in pattern else file_name
-        parsed = parser(text if whole else _stem(file_name))
-        if parsed is None and not whole and folder:  # the well may be the folder's name
-            parsed = parser(f"{folder.rsplit('/', 1)[-1]}/{_stem(file_name)}")
+    for image in images:
+        parsed = parser(text(image))
         if parsed is None:
-            strays.append(file_name)
-            continue
-        found.append(Found(file, folder, _by_folder(parsed, folder)))
+            strays.append(image[2])
+        else:
+            found.append(Found(image[0], image[1], _by_folder(parsed, image[1])))
     if not found:
         raise PlateError(
             f"none of the {len(images)} images of {path} fits the pattern {pattern!r}; names are like {images[0][2]!r}"
         )
     # The microscope's own projection lies in ZStep_0, beside ZStep_1 ...; or in no such folder at all.
-    stepped = any(f.parsed.z is not None and f.parsed.z > 0 for f in found)
-    if stepped:
+    if any(f.parsed.z is not None and f.parsed.z > 0 for f in found):
         found = [_projected(f) for f in found]
     return found, strays
 
 
-def _parser(path: Path, images: Sequence[tuple[str, str, str]], pattern: str | None) -> tuple[Parser, bool]:
-    """Return what reads the names, and whether it wants them whole."""
+def _parser(path: Path, images: Sequence[ImageFile], pattern: str | None) -> tuple[Parser, Callable[[ImageFile], str]]:
+    """Return what reads the names, and which part of a path it wants."""
     if pattern is not None:
-        return user_parser(pattern), True
-    stems = [_stem(i[2]) for i in images]
+        return user_parser(pattern), _below if "/" in pattern else _name
+    stems = list(map(_stem, images))
     sample = stems[:: max(1, len(stems) // 2000)]
     counts = {key: sum(regex.fullmatch(s) is not None for s in sample) for key, regex in KNOWN.items()}
     best = max(counts, key=lambda key: counts[key])
     if counts[best] * 4 >= len(sample):
-        return known_parser(KNOWN[best]), False
-    parser = token_parser(stems) or token_parser(
-        [f"{i[1].rsplit('/', 1)[-1]}/{s}" for i, s in zip(images, stems, strict=True)]
-    )
-    if parser is not None and sum(parser(s) is not None for s in sample) >= counts[best]:
-        return parser, False
+        return known_parser(KNOWN[best]), _stem
+    # Names of their own: in them or in the folder is the well; `f1` or `c01` is one only where there is nothing better.
+    for text, sure in ((_stem, True), (_folder_and_stem, True), (_stem, False)):
+        parser = token_parser([text(i) for i in images], sure)
+        if parser is not None:
+            return parser, text
     if counts[best]:
-        return known_parser(KNOWN[best]), False
-    if parser is not None:
-        return parser, False
+        return known_parser(KNOWN[best]), _stem
     raise PlateError(
         f"the names of the images in {path} do not tell wells ({listing(dict.fromkeys(i[2] for i in images), 3)}); say"
         " how they are built with pattern=, such as '{well}_f{field}_{channel}.tif'"
     )
 
 
-def _stem(file_name: str) -> str:
-    return os.path.splitext(file_name)[0]
+def _name(image: ImageFile) -> str:
+    return image[2]
+
+
+def _stem(image: ImageFile) -> str:
+    return os.path.splitext(image[2])[0]
+
+
+def _below(image: ImageFile) -> str:
+    return f"{image[1]}/{image[2]}" if image[1] else image[2]
+
+
+def _folder_and_stem(image: ImageFile) -> str:
+    return f"{image[1].rsplit('/', 1)[-1]}/{_stem(image)}"
 
 
 def _by_folder(parsed: Parsed, folder: str) -> Parsed:

@@ -1,7 +1,7 @@
 """Whitening with control tokens, ICFL coding and training, and the TopK baseline.
 
-Takes arrays and iterables, knows no store. Importing this package loads neither numba nor scipy nor torch: every name is
-loaded where it is first used.
+Takes arrays and iterables, knows no store. Importing this package loads neither numba nor scipy nor torch: every name
+is loaded where it is first used.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 @lru_cache(maxsize=1)
 def _blas() -> Any:
-    from threadpoolctl import ThreadpoolController
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
     return ThreadpoolController()
 
@@ -101,7 +101,9 @@ def run_blocks(n: int, block: int, make_work: Callable[[], Work], cancel: Cancel
         stopped = False
         pending = futures
         while pending:
-            done, pending = wait(pending, timeout=None if cancel is None else _POLL_SECONDS, return_when=FIRST_EXCEPTION)
+            done, pending = wait(
+                pending, timeout=None if cancel is None else _POLL_SECONDS, return_when=FIRST_EXCEPTION
+            )
             if any(future.exception() is not None for future in done):
                 stop.set()
             if cancel is not None and not stopped and cancel():

@@ -21,7 +21,10 @@ def save_state(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str
     from safetensors.numpy import save
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    blob = save({name: np.ascontiguousarray(a) for name, a in arrays.items()}, {"phenolens": json.dumps({"schema": SCHEMA, **meta})})
+    blob = save(
+        {name: np.ascontiguousarray(a) for name, a in arrays.items()},
+        {"phenolens": json.dumps({"schema": SCHEMA, **meta})},
+    )
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:
@@ -48,7 +51,11 @@ def load_state(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
             meta = json.loads((file.metadata() or {})["phenolens"])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (SafetensorError, KeyError, ValueError) as error:
-        raise DictionaryError(f"{path} is no checkpoint of a dictionary fit ({error}); delete it to start afresh") from error
+        raise DictionaryError(
+            f"{path} is no checkpoint of a dictionary fit ({error}); delete it to start afresh"
+        ) from error
     if meta.get("schema") != SCHEMA:
-        raise DictionaryError(f"{path} is a checkpoint of version {meta.get('schema')}, this is {SCHEMA}; delete it to start afresh")
+        raise DictionaryError(
+            f"{path} is a checkpoint of version {meta.get('schema')}, this is {SCHEMA}; delete it to start afresh"
+        )
     return arrays, meta

@@ -76,8 +76,8 @@ class IcflCoder:
         self._gram: NDArray[np.float32] | None = None
 
     def _pays(self, n: int) -> bool:
-        # Gram: 2 m m p once; else a product of 2 n m p for each further round. Also a matter of shapes alone, not of what
-        # is already built, so that the same call always gives the same bits.
+        # Gram: 2 m m p once; else a product of 2 n m p for each further round. Also a matter of shapes alone, not of
+        # what is already built, so that the same call always gives the same bits.
         return len(self._atoms) ** 2 * 4 <= _GRAM_BYTES and self.rounds * n >= self.m
 
     def encode(self, x: Any, *, unit: bool = False, cancel: CancelCallback | None = None) -> Codes:
@@ -128,9 +128,10 @@ class IcflCoder:
 def icfl_encode(x: ArrayLike, atoms: ArrayLike, rounds: int, per_round: int) -> Codes:
     """Code rows by ICFL's pursuit.
 
-    Each round takes the `per_round` atoms with the largest signed correlation with the residual (ties to the lowest index),
-    fits the residual on those atoms alone by least squares with ridge 1e-6, subtracts, and adds up the codes. Source:
-    Donhauser et al., ICML 2025, algorithm 1. Memory beyond the result: one Gram matrix (m, m), and a few MiB a thread.
+    Each round takes the `per_round` atoms with the largest signed correlation with the residual (ties to the lowest
+    index), fits the residual on those atoms alone by least squares with ridge 1e-6, subtracts, and adds up the codes.
+    Source: Donhauser et al., ICML 2025, algorithm 1. Memory beyond the result: one Gram matrix (m, m), and a few MiB
+    a thread.
 
     Parameters
     ----------
@@ -145,8 +146,8 @@ def icfl_encode(x: ArrayLike, atoms: ArrayLike, rounds: int, per_round: int) -> 
     -------
     indices : int32 array (n, k)
     values : float32 array (n, k)
-        In order of picking; a re-pick is added at its first place; unused slots hold index 0 and value 0. A zero row gives
-        zeros.
+        In order of picking; a re-pick is added at its first place; unused slots hold index 0 and value 0. A zero row
+        gives zeros.
 
     Raises
     ------

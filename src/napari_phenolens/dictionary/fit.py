@@ -17,9 +17,11 @@ from napari_phenolens.dictionary.coder import EPS, unit_rows
 from napari_phenolens.dictionary.errors import DictionaryError
 from napari_phenolens.dictionary.model import Dictionary, Method, history_frame
 from napari_phenolens.dictionary.reference import check_sparsity, finite_rows
-from napari_phenolens.dictionary.train import IcflTrainer, TopKTrainer, Trainer
+from napari_phenolens.dictionary.train import IcflTrainer, TopKTrainer
 from napari_phenolens.errors import Cancelled
 from napari_phenolens.progress import CancelCallback, Progress, ProgressCallback, check_cancelled
+
+Trainer = IcflTrainer | TopKTrainer
 
 STAGE = "dictionary"
 LR = {"icfl": 1e-3, "topk": 1e-3}
@@ -30,7 +32,7 @@ _ROWS, _SPLIT = 1, 3  # keys of the random streams (0: initial atoms, 2: redrawn
 
 
 def default_batch(atoms: int) -> int:
-    """Rows a step: as many as atoms, between 1,024 and 4,096, as each step's Gram matrix costs as much as that many rows."""
+    """Rows a step: as many as atoms (a step's Gram matrix costs as much as those rows do), from 1,024 to 4,096."""
     return int(np.clip(atoms, 1024, 4096))
 
 
@@ -73,11 +75,11 @@ def fit_dictionary(
 ) -> Dictionary:
     """Learn a dictionary from whitened tokens, each normed to one.
 
-    ICFL (Donhauser et al., ICML 2025): codes by pursuit, held fixed; Adam on the atoms by the squared error alone; atoms kept at
-    norm one; every 100 steps (but in the last tenth) the later of two atoms with a cosine above 0.9 is redrawn uniformly on
-    the sphere and its Adam moments zeroed. TopK (Gao et al. 2024): a sparse autoencoder with the same number of entries
-    J * L, own encoder, biases, unit decoder, auxiliary loss for dead features. The learning rate warms up over the first
-    tenth (at most 100 steps) and falls to zero as a cosine.
+    ICFL (Donhauser et al., ICML 2025): codes by pursuit, held fixed; Adam on the atoms by the squared error alone;
+    atoms kept at norm one; every 100 steps (but in the last tenth) the later of two atoms with a cosine above 0.9 is
+    redrawn uniformly on the sphere and its Adam moments zeroed. TopK (Gao et al. 2024): a sparse autoencoder with the
+    same number of entries J * L, own encoder, biases, unit decoder, auxiliary loss for dead features. The learning
+    rate warms up over the first tenth (at most 100 steps) and falls to zero as a cosine.
 
     Parameters
     ----------
@@ -95,10 +97,10 @@ def fit_dictionary(
     batch : int, optional
         Default: as many as atoms, between 1,024 and 4,096; never more than there are training rows.
     lr : float, optional
-        Default 1e-3. For ICFL on unit tokens keep it there or below: 2e-3 halved the planted atoms that were found.
+        Default 1e-3. A step should stay well below an entry of an atom, 1 / sqrt(p).
     checkpoint : path, optional
-        Written (and replaced as a whole) every `checkpoint_every` steps, on cancel and at the end; where it exists the fit
-        goes on from it, to the same bits as an uninterrupted one.
+        Written (and replaced as a whole) every `checkpoint_every` steps, on cancel and at the end; where it exists
+        the fit goes on from it, to the same bits as an uninterrupted one.
     checkpoint_every : int
     progress, cancel : callable, optional
         `cancel` is asked several times a step.
@@ -106,8 +108,8 @@ def fit_dictionary(
     Returns
     -------
     Dictionary
-        Its history has a row for every hundred steps: the batches' mean squared error and the held-out mean cosine, of a
-        tenth of the rows (at most 2,048) that are never trained on; below 20 rows, of all rows.
+        Its history has a row for every hundred steps: the batches' mean squared error and the held-out mean cosine,
+        of a tenth of the rows (at most 2,048) that are never trained on; below 20 rows, of all rows.
 
     Raises
     ------
@@ -170,7 +172,7 @@ def fit_dictionary(
             _save(path, plan, trainer, record)
         clock.tell(number, record)
     return Dictionary(
-        atoms=trainer.arrays["atoms"].copy(),
+        atoms=trainer.atoms.copy(),
         method=method,
         sparsity=(rounds, per_round),
         seed=plan.seed,
@@ -196,7 +198,9 @@ def _check(
     if shape is None or len(shape) != 2 or shape[1] < 1:
         raise DictionaryError(f"x has shape {shape}; give an array of tokens (n, p)")
     if shape[0] < 2:
-        raise DictionaryError(f"x holds {shape[0]} tokens; a dictionary needs two at least, and does well with tens of thousands")
+        raise DictionaryError(
+            f"x holds {shape[0]} tokens; a dictionary needs two at least, and does well with tens of thousands"
+        )
     return int(shape[0]), int(shape[1])
 
 
@@ -205,7 +209,9 @@ def _rows(x: Any, places: NDArray[np.int64]) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):
         finite = np.isfinite(rows.astype(np.float32, copy=False)).all(axis=1)
     if not finite.all():
-        raise DictionaryError(f"row {places[int(np.flatnonzero(~finite)[0])]} of x holds a number that is not finite; drop or mend it")
+        raise DictionaryError(
+            f"row {places[int(np.flatnonzero(~finite)[0])]} of x holds a number that is not finite; drop or mend it"
+        )
     return unit_rows(finite_rows(rows))
 
 
@@ -213,7 +219,9 @@ def _held_out(n: int, seed: int) -> NDArray[np.int64]:
     """Sorted rows that are kept for the measure (all of them where there are too few to split)."""
     if n < 20:
         return np.arange(n)
-    return np.sort(np.random.default_rng([seed, _SPLIT]).choice(n, min(_HELD_OUT, n // 10), replace=False, shuffle=False))
+    return np.sort(
+        np.random.default_rng([seed, _SPLIT]).choice(n, min(_HELD_OUT, n // 10), replace=False, shuffle=False)
+    )
 
 
 def _draw(plan: _Plan, number: int, held: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -258,7 +266,9 @@ def _save(path: Path, plan: _Plan, trainer: Trainer, record: _Record) -> None:
 def _resume(path: Path, plan: _Plan, trainer: Trainer, record: _Record) -> None:
     arrays, meta = load_state(path)
     wanted, found = asdict(plan), meta.get("plan", {})
-    differ = [f"{key} {found.get(key)!r} there, {value!r} here" for key, value in wanted.items() if found.get(key) != value]
+    differ = [
+        f"{key} {found.get(key)!r} there, {value!r} here" for key, value in wanted.items() if found.get(key) != value
+    ]
     if differ:
         raise DictionaryError(
             f"{path} is a checkpoint of another fit ({'; '.join(differ)}); fit with its settings and data, or delete it"

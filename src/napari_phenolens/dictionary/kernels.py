@@ -1,7 +1,7 @@
 """Numba kernels: pursuit specialised for L, top-k selection, sparse products, Adam.
 
-None is parallel: a second Python thread would abort the process on numba's workqueue layer. They release the GIL and are
-spread over our own threads by `blocks.run_blocks`.
+None is parallel: a second Python thread would abort the process on numba's workqueue layer. They release the GIL and
+are spread over our own threads by `blocks.run_blocks`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 
 from napari_phenolens.dictionary.reference import RIDGE
 
-BLOCK = 64  # columns a block maximum stands for; correlation buffers are padded to a multiple of it
+FOLD = 16
+BLOCK = FOLD * FOLD  # correlation buffers are padded to a multiple of it
 _LOWEST = np.float32(-3.0e38)  # finite, as the kernels are compiled for finite numbers
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -30,34 +31,62 @@ def _jit(function: F) -> F:
         return cast(F, numba.njit(nogil=True, fastmath=flags)(function))
 
 
-@_jit
-def _block_max(row: Any, b: int) -> Any:
-    lo = b * BLOCK
-    best = row[lo]
-    for j in range(lo + 1, lo + BLOCK):
-        best = max(best, row[j])
-    return best
+# Selection. Columns are folded onto s = mp / 16 lanes, lane b standing for the columns b, s + b, 2 s + b, ..., and
+# the lanes again onto 16 tops, so that all maxima are taken between vectors, and a pick costs some 5 x 16 comparisons.
 
 
 @_jit
-def _take_largest(row: Any, maxima: Any) -> Any:
-    """Index of the largest entry (the lowest such index); the entry is masked and its block maximum renewed."""
-    best = maxima[0]
-    for b in range(1, maxima.shape[0]):
-        best = max(best, maxima[b])
-    block = 0
-    for b in range(maxima.shape[0]):
-        if maxima[b] == best:
-            block = b
-            break
-    index = block * BLOCK
-    for j in range(block * BLOCK, block * BLOCK + BLOCK):
-        if row[j] == best:
-            index = j
-            break
+def _larger(a: Any, b: Any) -> Any:
+    return a if a > b else b
+
+
+@_jit
+def _fold_lanes(row: Any, lanes: Any, tops: Any) -> None:
+    s = lanes.shape[0]
+    for i in range(0, FOLD, 4):
+        r0, r1 = row[i * s : (i + 1) * s], row[(i + 1) * s : (i + 2) * s]
+        r2, r3 = row[(i + 2) * s : (i + 3) * s], row[(i + 3) * s : (i + 4) * s]
+        if i == 0:
+            for b in range(s):
+                lanes[b] = _larger(_larger(r0[b], r1[b]), _larger(r2[b], r3[b]))
+        else:
+            for b in range(s):
+                lanes[b] = _larger(lanes[b], _larger(_larger(r0[b], r1[b]), _larger(r2[b], r3[b])))
+    for j in range(FOLD):
+        tops[j] = lanes[j]
+    for q in range(FOLD, s, FOLD):
+        for j in range(FOLD):
+            tops[j] = _larger(tops[j], lanes[q + j])
+
+
+@_jit
+def _take_largest(row: Any, lanes: Any, tops: Any) -> tuple[int, Any]:
+    """Give the lowest index of the largest entry, and that entry, which is masked in the row and its maxima."""
+    s = lanes.shape[0]
+    best = tops[0]
+    for j in range(1, FOLD):
+        best = _larger(best, tops[j])
+    index = row.shape[0]
+    for j in range(FOLD):
+        if tops[j] == best:
+            for b in range(j, s, FOLD):
+                if lanes[b] == best:
+                    for c in range(b, row.shape[0], s):
+                        if row[c] == best:
+                            index = min(index, c)
+                            break
+    index = min(index, row.shape[0] - 1)  # overflow alone can bring it there
     row[index] = _LOWEST
-    maxima[block] = _block_max(row, block)
-    return index
+    lane = index % s
+    high = row[lane]
+    for c in range(lane + s, row.shape[0], s):
+        high = _larger(high, row[c])
+    lanes[lane] = high
+    top = lane % FOLD
+    for b in range(top, s, FOLD):
+        high = _larger(high, lanes[b])
+    tops[top] = high
+    return index, best
 
 
 @_jit
@@ -65,21 +94,25 @@ def _solve(a: Any, b: Any) -> None:
     """Solve the small positive definite system in place (Cholesky, float64); the answer is left in b."""
     n = b.shape[0]
     for j in range(n):
-        for i in range(j, n):
+        s = a[j, j]
+        for q in range(j):
+            s -= a[j, q] * a[j, q]
+        inverse = 1.0 / np.sqrt(max(s, 1e-12))
+        a[j, j] = inverse
+        for i in range(j + 1, n):
             s = a[i, j]
             for q in range(j):
                 s -= a[i, q] * a[j, q]
-            a[i, j] = np.sqrt(max(s, 1e-12)) if i == j else s / a[j, j]
-    for i in range(n):
-        s = b[i]
-        for q in range(i):
-            s -= a[i, q] * b[q]
-        b[i] = s / a[i, i]
+            a[i, j] = s * inverse
+        s = b[j]
+        for q in range(j):
+            s -= a[j, q] * b[q]
+        b[j] = s * inverse
     for i in range(n - 1, -1, -1):
         s = b[i]
         for q in range(i + 1, n):
             s -= a[q, i] * b[q]
-        b[i] = s / a[i, i]
+        b[i] = s * a[i, i]
 
 
 @_jit
@@ -101,15 +134,15 @@ def squeeze(index: Any, value: Any, used: int) -> int:
 def gram_kernel(per_round: int) -> Callable[..., None]:
     """Pursuit of a block of tokens by Gram updates, specialised for the picks a round.
 
-    The kernel takes correlations c (n, mp), overwritten, the Gram matrix (mp, mp), the number of real atoms, the rounds, and
-    fills index (n, k) int32 and value (n, k) float32.
+    The kernel takes correlations c (n, mp), overwritten, the Gram matrix (mp, mp), the number of real atoms, the
+    rounds, and fills index (n, k) int32 and value (n, k) float32.
     """
     L = per_round
 
     def pursue(c: Any, gram: Any, m: int, rounds: int, index: Any, value: Any) -> None:
         n, mp = c.shape
-        blocks = mp // BLOCK
-        maxima = np.empty(blocks, np.float32)
+        lanes = np.empty(mp // FOLD, np.float32)
+        tops = np.empty(FOLD, np.float32)
         picks = np.empty(L, np.int64)
         saved = np.empty(L, np.float32)
         a = np.empty((L, L), np.float64)
@@ -121,15 +154,9 @@ def gram_kernel(per_round: int) -> Callable[..., None]:
                 row[j] = _LOWEST
             used = 0
             for r in range(rounds):
-                for b in range(blocks):
-                    maxima[b] = _block_max(row, b)
+                _fold_lanes(row, lanes, tops)
                 for q in range(L):
-                    # the entry's value is the block's maximum, which _take_largest masks: read it before
-                    best = maxima[0]
-                    for b in range(1, blocks):
-                        best = max(best, maxima[b])
-                    picks[q] = _take_largest(row, maxima)
-                    saved[q] = best
+                    picks[q], saved[q] = _take_largest(row, lanes, tops)
                 for q in range(L):
                     row[picks[q]] = saved[q]
                     v[q] = saved[q]
@@ -169,16 +196,16 @@ def gram_kernel(per_round: int) -> Callable[..., None]:
 def residual_kernel(per_round: int) -> Callable[..., None]:
     """One round of pursuit from fresh correlations, where no Gram matrix is held; specialised for the picks a round.
 
-    The kernel takes correlations c (n, mp), residuals (n, p), atoms (mp, p), the number of real atoms, index and value as far
-    as they are filled, and used (n,), the slots taken so far. Residuals and codes are renewed in place.
+    The kernel takes correlations c (n, mp), residuals (n, p), atoms (mp, p), the number of real atoms, index and
+    value as far as they are filled, and used (n,), the slots taken so far. Residuals and codes are renewed in place.
     """
     L = per_round
 
     def one_round(c: Any, residual: Any, atoms: Any, m: int, index: Any, value: Any, used: Any) -> None:
         n, mp = c.shape
         p = atoms.shape[1]
-        blocks = mp // BLOCK
-        maxima = np.empty(blocks, np.float32)
+        lanes = np.empty(mp // FOLD, np.float32)
+        tops = np.empty(FOLD, np.float32)
         picks = np.empty(L, np.int64)
         a = np.empty((L, L), np.float64)
         v = np.empty(L, np.float64)
@@ -186,14 +213,9 @@ def residual_kernel(per_round: int) -> Callable[..., None]:
             row = c[t]
             for j in range(m, mp):
                 row[j] = _LOWEST
-            for b in range(blocks):
-                maxima[b] = _block_max(row, b)
+            _fold_lanes(row, lanes, tops)
             for q in range(L):
-                best = maxima[0]
-                for b in range(1, blocks):
-                    best = max(best, maxima[b])
-                picks[q] = _take_largest(row, maxima)
-                v[q] = best
+                picks[q], v[q] = _take_largest(row, lanes, tops)
             for q in range(L):
                 wq = atoms[picks[q]]
                 for s in range(q + 1):
@@ -235,23 +257,20 @@ def squeeze_rows(index: Any, value: Any, used: Any) -> None:
 def top_k(c: Any, m: int, index: Any, value: Any) -> None:
     """Write the k largest positive entries of each row, in falling order; c (n, mp) is overwritten."""
     n, mp = c.shape
-    blocks = mp // BLOCK
-    maxima = np.empty(blocks, np.float32)
+    lanes = np.empty(mp // FOLD, np.float32)
+    tops = np.empty(FOLD, np.float32)
     for t in range(n):
         row = c[t]
         for j in range(m, mp):
             row[j] = _LOWEST
-        for b in range(blocks):
-            maxima[b] = _block_max(row, b)
+        _fold_lanes(row, lanes, tops)
         index[t] = 0
         value[t] = 0.0
         for s in range(min(index.shape[1], m)):
-            best = maxima[0]
-            for b in range(1, blocks):
-                best = max(best, maxima[b])
+            at, best = _take_largest(row, lanes, tops)
             if best <= 0.0:
                 break
-            index[t, s] = _take_largest(row, maxima)
+            index[t, s] = at
             value[t, s] = best
 
 

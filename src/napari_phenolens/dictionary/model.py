@@ -52,7 +52,9 @@ class Dictionary:
         if self.method not in get_args(Method):
             raise DictionaryError(f"method {self.method!r} is unknown; choose one of {', '.join(get_args(Method))}")
         if (self.topk is None) == (self.method == "topk"):
-            raise DictionaryError(f"a dictionary of method {self.method!r} {'lacks' if self.topk is None else 'has'} encoder weights")
+            raise DictionaryError(
+                f"a dictionary of method {self.method!r} {'lacks' if self.topk is None else 'has'} encoder weights"
+            )
         object.__setattr__(self, "atoms", check_atoms(self.atoms))
         object.__setattr__(self, "sparsity", check_sparsity(*self.sparsity, len(self.atoms)))
 
@@ -84,8 +86,8 @@ class Dictionary:
         -------
         indices : int32 array (n, k)
         values : float32 array (n, k)
-            In order of picking (ICFL) or of falling value (TopK); unused slots hold index 0 and value 0. A row whose norm is
-            below 1e-8 has an empty code.
+            In order of picking (ICFL) or of falling value (TopK); unused slots hold index 0 and value 0. A row whose
+            norm is below 1e-8 has an empty code.
 
         Raises
         ------
@@ -106,7 +108,9 @@ class Dictionary:
         if index.ndim != 2 or index.shape != value.shape:
             raise DictionaryError(f"indices have shape {index.shape}, values {value.shape}; both must be (n, k)")
         if index.size and (index.min() < 0 or index.max() >= self.m):
-            raise DictionaryError(f"indices run from {index.min()} to {index.max()}; this dictionary has {self.m} atoms")
+            raise DictionaryError(
+                f"indices run from {index.min()} to {index.max()}; this dictionary has {self.m} atoms"
+            )
         rows = decode(index.astype(np.int32, copy=False), value, self.atoms)
         return rows if self.topk is None else rows + self.topk.bias
 
@@ -147,7 +151,9 @@ class Dictionary:
                 settings=dict(meta.get("settings", {})),
             )
         except KeyError as missing:
-            raise DictionaryError(f"a saved dictionary lacks {missing}; it was not written by Dictionary.to_arrays") from None
+            raise DictionaryError(
+                f"a saved dictionary lacks {missing}; it was not written by Dictionary.to_arrays"
+            ) from None
 
 
 def history_frame(rows: Any) -> pd.DataFrame:

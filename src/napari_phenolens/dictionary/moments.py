@@ -46,7 +46,9 @@ class GroupedMoments:
         if not self._mean.shape[1]:
             self._mean, self._scatter = np.zeros((len(self._n), d)), np.zeros((d, d))
         if d != self._mean.shape[1]:
-            raise DictionaryError(f"a chunk of control tokens has {d} dimensions, those before had {self._mean.shape[1]}")
+            raise DictionaryError(
+                f"a chunk of control tokens has {d} dimensions, those before had {self._mean.shape[1]}"
+            )
         if not np.isfinite(rows).all():
             raise DictionaryError("the control tokens hold numbers that are not finite; drop or mend such tokens")
         place = self._place(groups, len(rows))
@@ -74,7 +76,7 @@ class GroupedMoments:
             return np.zeros(n, np.int64)
         numbers = np.asarray(groups)
         if numbers.shape != (n,) or not np.issubdtype(numbers.dtype, np.integer):
-            raise DictionaryError(f"groups have shape {numbers.shape} and type {numbers.dtype}; give a whole number for each of {n} tokens")
+            raise DictionaryError(f"groups have shape {numbers.shape} and type {numbers.dtype}; give {n} whole numbers")
         place = numbers.astype(np.int64) + 1
         if place.min() < 0 or (self._declared is not None and place.max() > self._declared):
             raise DictionaryError(
@@ -91,9 +93,9 @@ class GroupedMoments:
     def offsets(self, minimum: int) -> NDArray[np.float64] | None:
         """Each group's mean less the mean of all grouped rows, shrunk by n / (n + tau); zero below `minimum` rows.
 
-        tau is set for each principal component within groups, by the method of moments: the variance within groups over the
-        variance of the true group means. A component without a group effect has tau infinite and no offset; where the effect
-        is strong next to the spread nothing is shrunk (empirical Bayes, Efron and Morris 1975).
+        tau is set for each principal component within groups, by the method of moments: the variance within groups
+        over the variance of the true group means. A component without a group effect has tau infinite and no offset;
+        where the effect is strong next to the spread nothing is shrunk (empirical Bayes, Efron and Morris 1975).
         """
         if not self._grouped:
             return None
@@ -103,7 +105,7 @@ class GroupedMoments:
         if use.sum() < 2:
             return out
         # the scatter is freed of all groups but for rows of none, which are centred on their own mean
-        variance, axes = np.linalg.eigh(self._scatter / max(1, self.n - np.count_nonzero(self._n)))
+        variance, axes = np.linalg.eigh(self._scatter / max(1, self.n - int(np.count_nonzero(self._n))))
         variance = np.maximum(variance, 0.0)
         delta = (mean - (n / n.sum()) @ mean) @ axes
         signal = n @ delta**2 - (len(n) - 1) * variance

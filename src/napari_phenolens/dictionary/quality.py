@@ -25,10 +25,10 @@ def reconstruction(dictionary: Dictionary, x: ArrayLike) -> dict[str, float]:
     Returns
     -------
     dict
-        ``cosine``: mean cosine of token and reconstruction. ``fvu``: squared error over the variance about the mean of each
-        dimension. ``l0``: mean entries of a code that are not zero. ``dead``: share of atoms that no token of x activates;
-        ``dense``: share of atoms active in more than a tenth of them. ``shrinkage``: mean norm of the reconstruction.
-        ``n``: tokens measured.
+        ``cosine``: mean cosine of token and reconstruction. ``fvu``: squared error over the variance about the mean
+        of each dimension. ``l0``: mean entries of a code that are not zero. ``dead``: share of atoms that no token of
+        x activates; ``dense``: share of atoms active in more than a tenth of them. ``shrinkage``: mean norm of the
+        reconstruction. ``n``: tokens measured.
 
     Raises
     ------

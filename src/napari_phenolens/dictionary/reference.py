@@ -87,9 +87,9 @@ def icfl_encode_reference(
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Code rows by ICFL's rule, one row after the other, in float64 (slow; the oracle of `icfl_encode`).
 
-    Each round takes the `per_round` atoms with the largest signed correlation with the residual (ties to the lowest index),
-    fits the residual on those atoms alone by least squares with ridge 1e-6, subtracts, and adds up the codes. Source:
-    Donhauser et al., ICML 2025, algorithm 1.
+    Each round takes the `per_round` atoms with the largest signed correlation with the residual (ties to the lowest
+    index), fits the residual on those atoms alone by least squares with ridge 1e-6, subtracts, and adds up the codes.
+    Source: Donhauser et al., ICML 2025, algorithm 1.
 
     Parameters
     ----------

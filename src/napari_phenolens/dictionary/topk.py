@@ -36,7 +36,7 @@ class TopKWeights:
         m, p = self.encoder.shape
         if self.encoder_bias.shape != (m,) or self.bias.shape != (p,):
             raise DictionaryError(
-                f"encoder {self.encoder.shape}, encoder_bias {self.encoder_bias.shape} and bias {self.bias.shape} do not fit"
+                f"encoder {self.encoder.shape}, its bias {self.encoder_bias.shape} and bias {self.bias.shape} do not fit"
             )
 
 
@@ -59,7 +59,7 @@ class TopKCoder:
         self._shift[: self.m] = shift
 
     def encode(self, x: Any, *, unit: bool = False, cancel: CancelCallback | None = None) -> Codes:
-        """Code rows x (n, p); `unit` norms each row to one first, and leaves the code of a row without direction empty."""
+        """Code rows x (n, p); `unit` norms each row to one first; a row without direction then has an empty code."""
         check_rows(x, self.p)
         n = x.shape[0]
         index = np.zeros((n, self.k), np.int32)

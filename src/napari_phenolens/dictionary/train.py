@@ -1,13 +1,13 @@
 """One training step of each method: codes, sparse gradients written out by hand, Adam.
 
 Codes of a step are held fixed (ICFL) or flow through the chosen entries alone (TopK), so every gradient is a sum over
-non-zero code entries: no dense (n, m) array is made. All sums run in a fixed order in fixed blocks: results do not depend on
-the number of threads.
+non-zero code entries: no dense (n, m) array is made. All sums run in a fixed order in fixed blocks: results do not
+depend on the number of threads.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,25 +26,10 @@ _ATOM_BLOCK = 128
 _RESETS = 2  # key of the random stream of redrawn atoms
 
 
-class Trainer(Protocol):
-    """A method's parameters, Adam moments and step."""
-
-    arrays: dict[str, NDArray[np.float32] | NDArray[np.int64]]
-
-    def step(self, x: Array, lr: float, number: int, cancel: CancelCallback | None) -> float:
-        """Learn from unit rows x; `number` counts from 1. Gives the mean squared error before the step."""
-
-    def codes(self, x: Array, cancel: CancelCallback | None = None) -> Codes:
-        """Code unit rows with the parameters as they are."""
-
-    def render(self, codes: Codes) -> Array:
-        """Bring codes back to rows."""
-
-
 def uniform_atoms(m: int, p: int, seed: int) -> Array:
     """Initial atoms: U(-1, 1) an entry (the scale falls out), then unit rows."""
     atoms = np.random.default_rng([seed, 0]).uniform(-1.0, 1.0, (m, p))
-    return (atoms / np.linalg.norm(atoms, axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(atoms / np.linalg.norm(atoms, axis=1, keepdims=True), dtype=np.float32)
 
 
 def scatter(codes: Codes, rows: Array, scale: float, grad: Array) -> None:
@@ -65,15 +50,15 @@ def scatter(codes: Codes, rows: Array, scale: float, grad: Array) -> None:
 
 def adam(w: Array, grad: Array, first: Array, second: Array, lr: float, number: int, *, unit: bool = False) -> None:
     """One Adam step in place; vectors are taken as one row."""
-    parts = [np.atleast_2d(part) for part in (w, grad, first, second)]
+    w2, g2, first2, second2 = np.atleast_2d(w, grad, first, second)
 
     def make_work() -> Work:
         def work(lo: int, hi: int) -> None:
-            kernels.adam_rows(*parts, lr, number, unit, lo, hi)
+            kernels.adam_rows(w2, g2, first2, second2, lr, number, unit, lo, hi)
 
         return work
 
-    run_blocks(len(parts[0]), _ATOM_BLOCK, make_work)
+    run_blocks(len(w2), _ATOM_BLOCK, make_work)
 
 
 def sampled(codes: Codes, rows: Array, atoms: Array) -> Array:
@@ -111,7 +96,7 @@ class IcflTrainer:
 
     def __init__(self, m: int, p: int, sparsity: tuple[int, int], seed: int, last_reset: int) -> None:
         self._sparsity, self._seed, self._last_reset = sparsity, seed, last_reset
-        self.arrays = {
+        self.arrays: dict[str, NDArray[Any]] = {
             "atoms": uniform_atoms(m, p, seed),
             "atoms.first": np.zeros((m, p), np.float32),
             "atoms.second": np.zeros((m, p), np.float32),
@@ -150,8 +135,9 @@ class IcflTrainer:
 class TopKTrainer:
     """TopK SAE with AuxK: own encoder, biases before and after, unit decoder rows.
 
-    The encoder starts as the decoder's transpose; the decoder's gradient loses its part along each atom; atoms silent for
-    `DEAD_STEPS` steps render the residual through their own top k, at 1/32 of the loss (Gao et al. 2024, appendix A).
+    The encoder starts as the decoder's transpose; the decoder's gradient loses its part along each atom; atoms silent
+    for `DEAD_STEPS` steps render the residual through their own top k, at 1/32 of the loss (Gao et al. 2024, appendix
+    A).
     """
 
     DEAD_STEPS = 100
@@ -162,8 +148,13 @@ class TopKTrainer:
         # Gao et al.: half the width, a power of two
         self.k_aux = 2 ** max(0, int(np.log2(max(p // 2, 1))))
         atoms = uniform_atoms(m, p, seed)
-        weights = {"atoms": atoms, "encoder": atoms.copy(), "encoder_bias": np.zeros(m, np.float32), "bias": mean.copy()}
-        self.arrays = dict(weights)
+        weights = {
+            "atoms": atoms,
+            "encoder": atoms.copy(),
+            "encoder_bias": np.zeros(m, np.float32),
+            "bias": mean.copy(),
+        }
+        self.arrays: dict[str, NDArray[Any]] = dict(weights)
         for name, w in weights.items():
             self.arrays[f"{name}.first"] = np.zeros_like(w)
             self.arrays[f"{name}.second"] = np.zeros_like(w)
@@ -185,7 +176,7 @@ class TopKTrainer:
 
     def render(self, codes: Codes) -> Array:
         """Bring codes back to rows."""
-        return decode(*codes, self.atoms) + self.arrays["bias"]
+        return np.asarray(decode(*codes, self.atoms) + self.arrays["bias"])
 
     def gradients(self, x: Array, number: int, cancel: CancelCallback | None = None) -> tuple[float, dict[str, Array]]:
         """Mean squared error of unit rows x, and the gradient of the whole loss by parameter."""
@@ -204,14 +195,16 @@ class TopKTrainer:
             part = TopKWeights(w.encoder[dead], w.encoder_bias[dead], w.bias)
             index, value = TopKCoder(part, min(self.k_aux, len(dead))).encode(x, cancel=cancel)
             aux = (dead.astype(np.int32)[index], value)
-            self._through(aux, (residual - decode(*aux, self.atoms)) * np.float32(-2.0 * self.AUX / len(x)), inputs, grads)
+            self._through(
+                aux, (residual - decode(*aux, self.atoms)) * np.float32(-2.0 * self.AUX / len(x)), inputs, grads
+            )
         # the encoder sees x - bias
         grads["bias"] -= np.einsum("m,mp->p", grads["encoder_bias"], w.encoder)
         return mean_square(residual), grads
 
     def _through(self, codes: Codes, slope: Array, inputs: Array, grads: dict[str, Array]) -> None:
         """Add the gradient that comes through one set of codes, given that of the rendered rows."""
-        index, value = codes
+        index = codes[0]
         scatter(codes, slope, 1.0, grads["atoms"])
         back = (index, sampled(codes, slope, self.atoms))
         scatter(back, inputs, 1.0, grads["encoder"])

@@ -1,4 +1,4 @@
-"""Whitening with control tokens: mean and covariance in one stream, then a linear map that makes the controls a unit ball."""
+"""Whitening with control tokens: mean and covariance in one stream, then a map that makes the controls a unit ball."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ class Whitening:
     eigenvalues : float64 array (p,)
         Control variance along each kept component, falling, before the floor (ones for "none" and "center").
     scale : float64 array (d,)
-        Standard deviation of each dimension by which "tvn" divides first (ones otherwise; 0 marks a constant dimension).
+        Standard deviation of each dimension by which "tvn" divides first (ones otherwise; 0 marks a constant
+        dimension).
     floor : float
         Share of the mean eigenvalue that is added to each.
     floor_value : float
@@ -83,23 +84,24 @@ class Whitening:
     ) -> Whitening:
         """Fit on control tokens in one pass.
 
-        Mean and covariance are accumulated in float64 by merging centred chunks (Chan et al. 1983), so tokens far from zero
-        lose no digits. With groups (the place of a token in its tile, a nuisance that whitening would lift to full strength)
-        each group's mean offset, shrunk by n / (n + tau) and zero below 32 tokens, is taken off first, and the covariance is
-        that of the tokens so corrected, which is the covariance within groups up to the shrinkage. tau is the variance within
-        groups over that between their true means, by component, by the method of moments.
+        Mean and covariance are accumulated in float64 by merging centred chunks (Chan et al. 1983), so tokens far
+        from zero lose no digits. With groups (the place of a token in its tile, a nuisance that whitening would lift
+        to full strength) each group's mean offset, shrunk by n / (n + tau) and zero below 32 tokens, is taken off
+        first, and the covariance is that of the tokens so corrected, which is the covariance within groups up to the
+        shrinkage. tau is the variance within groups over that between their true means, by component, by the method
+        of moments.
 
-        Each eigenvalue becomes max(lam, 0) + floor * mean(lam). Components are kept where lam > 1e-6 of the largest, and at
-        most one for each 5 control tokens. The sign of a component is such that its largest entry is positive.
+        Each eigenvalue becomes max(lam, 0) + floor * mean(lam). Components are kept where lam > 1e-6 of the largest,
+        and at most one for each 5 control tokens. The sign of a component is such that its largest entry is positive.
 
         Parameters
         ----------
         chunks : iterable of arrays (n_i, d), or of tuples (x (n_i, d), groups (n_i,))
             Groups are whole numbers from 0; -1 means no group.
         kind : {"none", "center", "pca", "tvn"}
-            "none": as they are; "center": minus the control mean; "pca": to zero mean and unit covariance (ICFL); "tvn":
-            standardised, then as "pca" (the first three steps of typical variation normalisation; CORAL by plate is not
-            part of it).
+            "none": as they are; "center": minus the control mean; "pca": to zero mean and unit covariance (ICFL);
+            "tvn": standardised, then as "pca" (the first three steps of typical variation normalisation; CORAL by
+            plate is not part of it).
         floor : float
             0 or more.
         keep : int, optional
@@ -204,7 +206,7 @@ class Whitening:
         places = np.asarray(groups).astype(np.int64)
         if places.shape != (n,) or (n and (places.min() < -1 or places.max() >= len(self.group_offset))):
             raise DictionaryError(
-                f"groups have shape {places.shape}; give one number from -1 to {len(self.group_offset) - 1} for each of {n} tokens"
+                f"groups have shape {places.shape}; give {n} numbers, each from -1 to {len(self.group_offset) - 1}"
             )
         return places
 
@@ -257,7 +259,9 @@ class Whitening:
                 **parts,
             )
         except KeyError as missing:
-            raise DictionaryError(f"a saved whitening lacks {missing}; it was not written by Whitening.to_arrays") from None
+            raise DictionaryError(
+                f"a saved whitening lacks {missing}; it was not written by Whitening.to_arrays"
+            ) from None
 
 
 def _components(
@@ -268,7 +272,9 @@ def _components(
     values, vectors = np.linalg.eigh(covariance)
     values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
     if values[0] <= 0:
-        raise DictionaryError("the control tokens are all the same; whitening has nothing to go by: check the control wells")
+        raise DictionaryError(
+            "the control tokens are all the same; whitening has nothing to go by: check the control wells"
+        )
     floor_value = floor * float(values.mean())
     limit = keep if keep is not None else max(1, n // TOKENS_A_COMPONENT)
     p = max(1, min(int((values > _RELATIVE_TAIL * values[0]).sum()), limit))

@@ -10,7 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from napari_phenolens.analysis import compare, explain, heatmap
+    from napari_phenolens.analysis.compare import compare
+    from napari_phenolens.analysis.explain import explain
+    from napari_phenolens.analysis.heatmap import heatmap
     from napari_phenolens.encoders import list_encoders as encoders
     from napari_phenolens.lens import Lens, load_lens
     from napari_phenolens.plate import open_plate

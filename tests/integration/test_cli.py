@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 import napari_phenolens
+from napari_phenolens.analysis import Heatmap
 from napari_phenolens.cli import arguments, main, output
 from napari_phenolens.cli.progress import PlainLines, duration
 from napari_phenolens.errors import Cancelled, PhenoLensError
@@ -52,7 +53,11 @@ class FakeRun:
 def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
     """Put fakes in place of the rooms; gives what they were called with."""
     made: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
-    table = pd.DataFrame({"feature": [3, 1], "effect": [1 / 3, np.nan], "technical": ["no", "yes"]})
+    index = pd.Index([3, "cell_count"], dtype=object, name="feature")
+    table = pd.DataFrame(
+        {"type": ["feature", "covariate"], "effect": [1 / 3, np.nan], "technical": ["no", ""]}, index=index
+    )
+    table.attrs = {"warnings": ["Few wells."], "notes": [], "controls": ["A01"]}
     plate = SimpleNamespace(warnings=("well A03 has no images",), name="plate", pixel_size=0.65)
 
     def fake(name: str, result: object) -> Any:
@@ -62,7 +67,7 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, tu
 
         return call
 
-    heat = SimpleNamespace(values=np.arange(6, dtype=np.float32).reshape(2, 3), scale=8.0, translate=3.5)
+    heat = Heatmap(np.arange(6, dtype=np.float32).reshape(2, 3), (8.0, 8.0), (3.5, 3.5), (0.0, 2.0), feature=3)
     results = {"open_plate": plate, "open_run": FakeRun(), "compare": table, "explain": table, "heatmap": heat}
     for name, result in results.items():
         monkeypatch.setattr(napari_phenolens, name, fake(name, result), raising=False)
@@ -194,14 +199,17 @@ def test_compare_gives_the_same_numbers_everywhere(phenolens: Any, calls: list[A
     ended = phenolens("compare", "run", "--perturbed", "B01,b02", "--controls", "dose == 0", "--out", csv, "--json")
     assert ended.code == 0, ended.err
     assert calls[-1][2] == {"controls": "dose == 0", "perturbed": "B01,b02"}
-    rows = json.loads(ended.out)
-    assert rows == [
-        {"feature": 3, "effect": 1 / 3, "technical": "no"},
-        {"feature": 1, "effect": None, "technical": "yes"},
+    printed = json.loads(ended.out)
+    assert printed["warnings"] == ["Few wells."]
+    assert printed["rows"] == [
+        {"feature": 3, "type": "feature", "effect": 1 / 3, "technical": "no"},
+        {"feature": "cell_count", "type": "covariate", "effect": None, "technical": ""},
     ]
     assert pd.read_csv(csv)["effect"][0] == 1 / 3
-    printed = phenolens("compare", "run", "--perturbed", "B01").out
-    assert "0.333" in printed
+    said = phenolens("compare", "run", "--perturbed", "B01").out
+    assert said.startswith("Few wells.")
+    assert "0.333" in said
+    assert "cell_count" in said
 
 
 def test_explain_reads_place_and_field(phenolens: Any, calls: list[Any]) -> None:
@@ -222,8 +230,8 @@ def test_heatmap_writes_a_tiff_with_its_place(phenolens: Any, calls: list[Any], 
         np.testing.assert_array_equal(tiff.asarray(), np.arange(6).reshape(2, 3))
         assert tiff.pages[0].dtype == np.float32
         described = tiff.shaped_metadata[0]
-    assert described["scale"] == 8.0
-    assert described["translate"] == 3.5
+    assert described["scale"] == [8.0, 8.0]
+    assert described["translate"] == [3.5, 3.5]
     assert described["feature"] == 3
 
 
@@ -247,13 +255,20 @@ def test_json_has_no_nan_and_keeps_numbers() -> None:
     json.dumps(rows, allow_nan=False)
 
 
-def test_progress_lines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter(range(0, 1000, 6))
+    monkeypatch.setattr("napari_phenolens.cli.progress.time.monotonic", lambda: float(next(now)))
     lines = PlainLines()
     for done in range(5):
-        lines(Progress("encode", done, 4, eta=200.0 if done == 0 else None))
+        lines(Progress("encode", done, 4, message="B07" if done == 2 else "", eta=200.0 if done == 1 else None))
     lines(Progress("encode", 4, 4))
     said = capsys.readouterr().err.splitlines()
-    assert said == ["encode 0/4 (0 %), 3 min left", "encode 4/4 (100 %)"]
+    assert said[0] == "encode 0/4 (0 %)"
+    assert said[1] == "encode 1/4 (25 %), 3 min left"
+    assert said[2].startswith("encode 2/4 (50 %), ")
+    assert said[2].endswith(" s left: B07")
+    assert said[-1] == "encode 4/4 (100 %)"
+    assert len(said) == 5
 
 
 @pytest.mark.parametrize(

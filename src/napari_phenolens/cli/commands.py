@@ -12,6 +12,9 @@ from napari_phenolens.cli.outcome import cancel_on_interrupt, exit_codes, warn
 from napari_phenolens.cli.progress import show_progress
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from napari_phenolens.analysis import Heatmap
     from napari_phenolens.plate import Plate
     from napari_phenolens.run import Run
 
@@ -56,6 +59,7 @@ COMPARED = (
 )
 
 
+EXPLAINED = ("feature", "activation", "alignment", "cosine", "share", "percentile", "well_z")
 LISTED = ("name", "licence", "channels", "patch", "dim", "parameters", "weights", "available")
 
 
@@ -237,20 +241,25 @@ def compare(
     from napari_phenolens import open_run
 
     opened = [open_run(path) for path in runs]
-    table = compare_runs(
-        opened[0] if len(opened) == 1 else opened,
-        controls=controls,
-        perturbed=perturbed,
-    )
+    table = compare_runs(opened, controls=controls, perturbed=perturbed)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(out, index=table.index.name is not None)
+        table.to_csv(out)
     if as_json:
-        output.print_json(output.records(table))
+        output.print_json({**table.attrs, "rows": output.records(table)})
         return
-    output.print_table(table.head(top), COMPARED)
+    say_comparison(table, top)
     if out is not None:
-        output.say(f"All {len(table)} features, with every column: {out}")
+        output.say(f"All {len(table)} rows, with every column: {out}")
+
+
+def say_comparison(table: pd.DataFrame, top: int) -> None:
+    """Print what stands over a comparison, its leading features, and the plain measurements beside them."""
+    for warning in table.attrs["warnings"]:
+        output.say(output.wrapped(warning))
+    features = table["type"] == "feature"
+    output.print_table(table[features].head(top), COMPARED)
+    output.print_table(table[~features].head(5).rename_axis("covariate"), ("covariate", *COMPARED))
 
 
 @app.command()
@@ -270,9 +279,11 @@ def explain(
     opened = open_run(run_folder)
     table = explain_place(opened, well, field, at=arguments.position(at))
     if as_json:
-        output.print_json(output.records(table))
+        output.print_json({**table.attrs, "rows": output.records(table)})
         return
-    output.print_table(table.head(top))
+    for note in table.attrs["notes"]:
+        output.say(output.wrapped(note))
+    output.print_table(table.head(top), EXPLAINED)
 
 
 @app.command()
@@ -293,10 +304,9 @@ def heatmap(
 
     opened = open_run(run_folder)
     mapped = heatmap_of(opened, well, field, feature, kind=kind)
-    write_heatmap(out, mapped, {"well": well, "field": field, "feature": feature, "kind": kind})
+    write_heatmap(out, mapped)
     h, w = mapped.values.shape
-    scale = output.cell(mapped.scale)
-    output.say(f"{out}: {h} x {w} patches, one every {scale} px of the field, from {output.cell(mapped.translate)}")
+    output.say(f"{out}: {h} x {w} patches, one every {mapped.scale[0]:g} px, the first at {mapped.translate[0]:g} px")
 
 
 @app.command()
@@ -322,15 +332,16 @@ def encoders(as_json: AsJson = False) -> None:
 
     table = napari_phenolens.encoders()
     if as_json:
-        output.print_json(output.records(table))
+        output.print_json({"rows": output.records(table)})
         return
     output.print_table(table, LISTED)
 
 
-def write_heatmap(path: Path, mapped: Any, about: dict[str, Any]) -> None:
-    """Write a heatmap as a float32 TIFF; its scale and place in the field go into its description."""
+def write_heatmap(path: Path, mapped: Heatmap) -> None:
+    """Write a heatmap as a float32 TIFF; what it is and where it lies in the field go into its description."""
     import tifffile
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    place = {"scale": mapped.scale, "translate": mapped.translate}
-    tifffile.imwrite(path, mapped.values, metadata=output.plain({"axes": "YX", **about, **place}))
+    names = ("well", "field", "feature", "kind", "scale", "translate", "limits")
+    about = {name: output.plain(getattr(mapped, name)) for name in names}
+    tifffile.imwrite(path, mapped.values, metadata={"axes": "YX", **about})

@@ -35,7 +35,12 @@ def warn(message: object) -> None:
 
 def this_command() -> str:
     """Give the command as it was typed, to be pasted into a shell."""
-    return shlex.join(["phenolens", *sys.argv[1:]])
+    return " ".join(map(quoted, ["phenolens", *sys.argv[1:]]))
+
+
+def quoted(text: str) -> str:
+    """Quote text for a shell; a query in its own single quotes gets double ones, as people type it."""
+    return f'"{text}"' if "'" in text and not set(text) & set('"$`\\!') else shlex.quote(text)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_rest: object, **_more: object) -> None:

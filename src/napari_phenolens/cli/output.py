@@ -30,6 +30,13 @@ def say(line: str = "") -> None:
     typer.echo(line)
 
 
+def wrapped(text: str) -> str:
+    """Give a sentence in lines that fit, the later ones set in."""
+    import textwrap
+
+    return textwrap.fill(text, min(console().width, 100), subsequent_indent="  ")
+
+
 def plain(value: Any) -> Any:
     """Give a value as JSON has it: numpy's scalars and arrays as Python's, NaN and infinities as null."""
     if hasattr(value, "tolist"):  # numpy's scalars and arrays
@@ -71,9 +78,9 @@ def cell(value: Any) -> str:
 
 
 def print_table(table: pd.DataFrame, columns: Sequence[str] | None = None, title: str | None = None) -> None:
-    """Print a table, or those of the named columns that it has."""
+    """Print a table, or those of the named columns that it has; a column without any entry is left out."""
     rows = records(table)
-    names = list(rows[0]) if rows else [str(name) for name in table.columns]
+    names = [name for name in (rows[0] if rows else ()) if any(cell(row[name]) for row in rows)]
     if columns is not None:
         names = [name for name in columns if name in names]
     print_rows(({name: row[name] for name in names} for row in rows), names, title)

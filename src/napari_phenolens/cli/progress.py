@@ -44,7 +44,10 @@ class Remaining:
     def __call__(self, report: Progress) -> float | None:
         """Give the remaining seconds of the stage of this report, or None where they can't be told yet."""
         now = time.monotonic()
-        start, done_before = self._first.setdefault(report.stage, (now, report.done))
+        if report.stage not in self._first:  # the first step warms up (imports, compiling), and tells nothing
+            self._first[report.stage] = (now, report.done)
+            return None
+        start, done_before = self._first[report.stage]
         if report.eta is not None:
             return report.eta
         done = report.done - done_before

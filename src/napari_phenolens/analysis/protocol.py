@@ -53,7 +53,7 @@ class RunLike(Protocol):
     def select(self, query: Any) -> list[str]:
         """Wells with results that the query holds for."""
 
-    def profiles(self, per: str = "patch", kind: str = "activation") -> pd.DataFrame:
+    def profiles(self, per: Any = "patch", kind: Any = "activation") -> pd.DataFrame:
         """Well means, wells x features."""
 
     def covariates(self) -> pd.DataFrame:

@@ -42,6 +42,7 @@ class FakeRun:
     """A finished run, as far as the command line looks at it."""
 
     already_complete = False
+    plate_name = "plate"
     provisional = False
     wells = ("A01", "A02")
     n_features = 4
@@ -229,7 +230,7 @@ def test_heatmap_writes_a_tiff_with_its_place(phenolens: Any, calls: list[Any], 
     with tifffile.TiffFile(out) as tiff:
         np.testing.assert_array_equal(tiff.asarray(), np.arange(6).reshape(2, 3))
         assert tiff.pages[0].dtype == np.float32
-        described = tiff.shaped_metadata[0]
+        described = json.loads(tiff.pages[0].description)
     assert described["scale"] == [8.0, 8.0]
     assert described["translate"] == [3.5, 3.5]
     assert described["feature"] == 3

@@ -14,7 +14,6 @@ from napari_phenolens.cli.progress import show_progress
 if TYPE_CHECKING:
     import pandas as pd
 
-    from napari_phenolens.analysis import Heatmap
     from napari_phenolens.plate import Plate
     from napari_phenolens.run import Run
 
@@ -243,14 +242,17 @@ def compare(
     opened = [open_run(path) for path in runs]
     table = compare_runs(opened, controls=controls, perturbed=perturbed)
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(out)
+        from napari_phenolens.export import export_comparison
+
+        export_comparison(table, out)
     if as_json:
         output.print_json({**table.attrs, "rows": output.records(table)})
         return
     say_comparison(table, top)
     if out is not None:
-        output.say(f"All {len(table)} rows, with every column: {out}")
+        output.say(
+            f"All {len(table)} rows, with every column: {out} (and what stands over them: {out.with_suffix('.json')})"
+        )
 
 
 def say_comparison(table: pd.DataFrame, top: int) -> None:
@@ -301,10 +303,11 @@ def heatmap(
     """Write one feature's heatmap of one field as a float32 TIFF, its scale and place in the field beside it."""
     from napari_phenolens import heatmap as heatmap_of
     from napari_phenolens import open_run
+    from napari_phenolens.export import export_heatmap
 
     opened = open_run(run_folder)
     mapped = heatmap_of(opened, well, field, feature, kind=kind)
-    write_heatmap(out, mapped)
+    export_heatmap(mapped, out, pixel_size=opened.pixel_size, plate=opened.plate_name)
     h, w = mapped.values.shape
     output.say(f"{out}: {h} x {w} patches, one every {mapped.scale[0]:g} px, the first at {mapped.translate[0]:g} px")
 
@@ -318,10 +321,9 @@ def export(
 ) -> None:
     """Write the profiles of all wells, with the plate map and covariates, as one table."""
     from napari_phenolens import open_run
-    from napari_phenolens.export import export_run
+    from napari_phenolens.export import export_tables
 
-    export_run(open_run(run_folder), out, format=file_format)
-    output.say(str(out))
+    output.say(str(export_tables(open_run(run_folder), out, file_format)))
 
 
 @app.command()
@@ -335,13 +337,3 @@ def encoders(as_json: AsJson = False) -> None:
         output.print_json({"rows": output.records(table)})
         return
     output.print_table(table, LISTED)
-
-
-def write_heatmap(path: Path, mapped: Heatmap) -> None:
-    """Write a heatmap as a float32 TIFF; what it is and where it lies in the field go into its description."""
-    import tifffile
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    names = ("well", "field", "feature", "kind", "scale", "translate", "limits")
-    about = {name: output.plain(getattr(mapped, name)) for name in names}
-    tifffile.imwrite(path, mapped.values, metadata={"axes": "YX", **about})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -37,37 +36,26 @@ def wrapped(text: str) -> str:
     return textwrap.fill(text, min(console().width, 100), subsequent_indent="  ")
 
 
-def plain(value: Any) -> Any:
-    """Give a value as JSON has it: numpy's scalars and arrays as Python's, NaN and infinities as null."""
-    if hasattr(value, "tolist"):  # numpy's scalars and arrays
-        value = value.tolist()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(item) for item in value]
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    return None if str(value) in ("NaT", "<NA>") else str(value)
-
-
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Give a table as a list of rows; a named index becomes a column."""
+    from napari_phenolens.export import plain
+
     if table.index.name is not None and table.index.name not in table.columns:
         table = table.reset_index()
+    known = table.astype(object).where(table.notna(), None)
     names = [str(name) for name in table.columns]
-    return [dict(zip(names, map(plain, row), strict=True)) for row in table.itertuples(index=False, name=None)]
+    return [dict(zip(names, map(plain, row), strict=True)) for row in known.itertuples(index=False, name=None)]
 
 
 def print_json(value: object) -> None:
     """Print a value as JSON, numbers in full."""
+    from napari_phenolens.export import plain
+
     typer.echo(json.dumps(plain(value), indent=2, ensure_ascii=False))
 
 
 def cell(value: Any) -> str:
     """Give a value as a cell of a printed table: three significant digits, nothing for what is missing."""
-    value = plain(value)
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -135,7 +135,7 @@ def test_what_is_missing_or_damaged(tmp_path: Path, version: str) -> None:
     plate = open_plate(path)
     assert list(plate.wells) == ["B07"]
     assert "A02" in plate.warnings[0]
-    field = plate.field("B07", "1")
+    field = open_plate(path, t=1).field("B07", "1")
     chunk = max((f for f in field.files if "json" not in f.name and not f.name.startswith(".")), key=str)
     chunk.write_bytes(b"damaged")
     with pytest.raises(PlateError, match="s0 cannot be read"):
@@ -155,7 +155,7 @@ def test_an_image_is_no_plate(tmp_path: Path) -> None:
     path = make(tmp_path / "p.zarr", "0.4")
     with pytest.raises(PlateError, match="without plate metadata"):
         open_plate(path / "B" / "07" / "0")
-    with pytest.raises(PlateError, match="p.zarr"):
+    with pytest.raises(PlateError, match=r"p\.zarr"):
         open_plate(tmp_path)
     with pytest.raises(PlateError, match="leave pattern out"):
         open_plate(path, pattern="{well}.tif")
@@ -167,8 +167,8 @@ def test_opening_imports_no_zarr(tmp_path: Path, version: str) -> None:
     path = make(tmp_path / "p.zarr", version)
     code = (
         "import sys; from napari_phenolens.plate import open_plate; p = open_plate(sys.argv[1]); "
-        "print(p.field('B07').shape, p.pixel_size, [m for m in ('zarr', 'torch', 'scipy', 'skimage', 'numba', 'imagecodecs', "
-        "'tifffile', 'napari') if m in sys.modules])"
+        "heavy = ('zarr', 'torch', 'scipy', 'skimage', 'numba', 'imagecodecs', 'tifffile', 'napari'); "
+        "print(p.field('B07').shape, p.pixel_size, [m for m in heavy if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "(20, 30) 0.5 []"

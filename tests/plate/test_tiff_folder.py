@@ -48,6 +48,12 @@ PATTERNS: dict[str, tuple[Namer, tuple[str, ...]]] = {
         ("Blue - FITC", "UV - DAPI"),
     ),
     "gen5": (lambda w, f, c: f"{w[0]}{int(w[1:])}_01_{c}_{f}_{['Z red', 'DAPI'][c - 1]}_001.tif", ("Z red", "DAPI")),
+    "nikon": (
+        lambda w, f, c: f"Well{w}_Point{w}_{f:04d}_Channel{['DAPI', 'GFP'][c - 1]}_Seq000{f}.tif",
+        ("DAPI", "GFP"),
+    ),
+    "rxrx, small letters": (lambda w, f, c: f"{w.lower()}_s{f}_w{c}.tif", ("w1", "w2")),
+    "channel folders": (lambda w, f, c: f"{['DAPI', 'GFP'][c - 1]}/{w}_f{f}.tif", ("DAPI", "GFP")),
     "rxrx": (lambda w, f, c: f"{w}_s{f}_w{c}.tif", ("w1", "w2")),
     "tokens": (lambda w, f, c: f"P1_exp3_{w}_f{f}_{['DNA', 'ER'][c - 1]}.tif", ("DNA", "ER")),
     "tokens with words": (lambda w, f, c: f"{w[0]}-{int(w[1:])}_site {f}_ch{c}.tif", ("ch1", "ch2")),
@@ -332,7 +338,16 @@ def test_folders_below(tmp_path: Path) -> None:
     assert list(plate.wells) == ["B07", "C08"]
     assert plate.channels == ("DAPI", "GFP")
     assert plate.field("C08", "2").files[1] == tmp_path / "C08" / "img_f2_GFP.tif"
-    assert "2 folders" in plate.warnings[0]
+    assert plate.warnings == ()  # the folders say something of their own
+    fill(tmp_path / "more", ["a/D03_s1_w1.tif", "b/D04_s1_w1.tif"])
+    assert "2 folders (a, b)" in open_plate(tmp_path / "more").warnings[0]
+
+
+def test_parts_of_names_that_look_like_wells(tmp_path: Path) -> None:
+    fill(tmp_path, [f"exp_{w}_d{d}_w1.tif" for w in ("A01", "A02") for d in (0, 1)])
+    with pytest.raises(PlateError, match=r"claim to be the same \(well A01, field 1, channel w1\).*_d0_.*_d1_"):
+        open_plate(tmp_path)
+    assert list(open_plate(tmp_path, pattern="exp_{well}_d1_{channel}.tif").wells) == ["A01", "A02"]
 
 
 def test_a_plain_folder_takes_the_name_above(tmp_path: Path) -> None:
@@ -473,3 +488,26 @@ def test_the_map_of_another_plate(tmp_path: Path) -> None:
     (tmp_path / "map.csv").write_text("well,role\nA1,neg\n")
     with pytest.raises(PlateError, match=r"no well of plate .* \(B07\) is in its plate map \(A01\)"):
         open_plate(tmp_path, tmp_path / "map.csv")
+
+
+def test_another_layout_is_one_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As docs/plates.md says: a name, what recognises a path, and what lies there."""
+    from types import SimpleNamespace
+
+    from napari_phenolens.plate import layouts
+    from napari_phenolens.plate.layouts.tiff_folder import TiffSource
+
+    write(tmp_path / "first.tif", 7)
+    (tmp_path / "index.xml").touch()
+
+    def contents(path: Path, options: layouts.Options) -> layouts.Contents:
+        source = TiffSource({"DNA": (str(path / "first.tif"),)}, None, options.z, options.t)
+        return layouts.Contents("mine", ("DNA",), [layouts.FieldEntry(1, 6, "1", source)])
+
+    mine = SimpleNamespace(name="mine", recognises=lambda path: (path / "index.xml").is_file(), contents=contents)
+    monkeypatch.setattr(layouts, "_LAYOUTS", list(layouts._LAYOUTS))
+    layouts.register_layout(mine)
+    plate = open_plate(tmp_path)
+    assert (plate.layout, plate.name, list(plate.wells)) == ("mine", "mine", ["B07"])
+    assert plate.field("B7").read().max() == 7
+    assert open_plate(tmp_path, pattern="*").layout == "mine"

@@ -42,7 +42,8 @@ class Parsed:
 
 Parser = Callable[[str], Parsed | None]
 
-_WELL = r"(?P<well>[A-P]\d{1,2}|A[A-F]\d{1,2})"
+# small letters only before two digits: `d1` may be a day, a dose or a donor
+_WELL = r"(?P<well>(?-i:[A-P]\d{1,2}|A[A-F]\d{1,2}|[a-p]\d{2}))"
 _GUID = r"[0-9A-F]{8}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{12}"
 # Compared with the whole name without its ending, so that masks and overlays (`..._MaskNuclei`) do not fit.
 KNOWN: dict[str, re.Pattern[str]] = {
@@ -62,6 +63,8 @@ KNOWN: dict[str, re.Pattern[str]] = {
             r"(?P<row>[A-P]|A[A-F]) - (?P<col>\d+)\((?:fld (?P<field>\d+))?(?: ?wv (?P<channel>.+?))?(?: z (?P<z>\d+))?"
             r"(?: tm (?P<t>\d+))?\)"
         ),
+        # WellB07_PointB07_0001_ChannelDAPI_Seq0001
+        "Nikon": rf"Well{_WELL}_Point[A-P]\d+_(?P<field>\d+)_Channel(?P<channel>.+?)(?:_Seq\d+)?",
         # Channel1-01-A-01 (BBBC013, BBBC014)
         "BBBC013": r"(?P<channel>Channel ?\d+)-\d+-(?P<row>[A-P])-(?P<col>\d+)",
         # plate_B07_s1_w1[GUID]; RxRx: B07_s1_w1

@@ -79,9 +79,10 @@ def token_parser(stems: Sequence[str], sure: bool = False) -> Parser | None:
             to_int(found.get("t")),
         )
 
+    parsed = {stem: parse(stem) for stem in stems}
     # a name with many different words is a time stamp or a serial number, not a channel
-    channels = {p.channel for p in map(parse, stems) if p is not None}
-    return parse if len(channels) <= 24 else None
+    channels = {p.channel for p in parsed.values() if p is not None}
+    return parsed.get if len(channels) <= 24 else None
 
 
 def _tokens(stem: str) -> list[str]:

@@ -5,38 +5,23 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from napari_phenolens.plate.errors import PlateError
-from napari_phenolens.plate.images import SUFFIXES, read_header, read_image
+from napari_phenolens.plate.images import read_header, read_image
 from napari_phenolens.plate.layouts.base import Contents, FieldEntry, Options
-from napari_phenolens.plate.layouts.file_names import KNOWN, Parsed, Parser, known_parser, user_parser
-from napari_phenolens.plate.layouts.name_tokens import token_parser
+from napari_phenolens.plate.layouts.image_names import Found, nothing, parse_names, scan
 from napari_phenolens.plate.model import FieldHeader, Image, Region
 from napari_phenolens.plate.names import listing, natural_key, well_name_of
 
 name = "tiff-folder"
 
-_TIME_FOLDER = re.compile(r"time_?point_?(\d+)", re.IGNORECASE)
-_Z_FOLDER = re.compile(r"z_?step_?(\d+)", re.IGNORECASE)
 # Folders whose name says nothing about the plate: its own name is the next one up.
 _PLAIN_FOLDERS = frozenset({"images", "image", "tiff", "tif", "tiffs", "png", "raw", "orig", "data"})
-ImageFile = tuple[str, str, str]  # path, folder below the plate, name
-_PROJECTION = -1  # the z of a file that the microscope projected already
-
-
-@dataclass(frozen=True)
-class Found:
-    """An image file and what its name says."""
-
-    path: str
-    folder: str
-    parsed: Parsed
 
 
 class TiffSource:
@@ -86,26 +71,23 @@ def recognises(path: Path) -> bool:
 def contents(path: Path, options: Options) -> Contents:
     """Return what lies in a folder of images; opens no file where names tell the channels."""
     warnings: list[str] = []
-    images, thumbnails = _scan(path, keep_thumbnails="thumb" in (options.pattern or "").lower())
+    images, thumbnails = scan(path, keep_thumbnails="thumb" in (options.pattern or "").lower())
     if not images:
-        raise PlateError(_nothing(path, thumbnails))
-    found, strays = _parse(path, images, options.pattern)
+        raise PlateError(nothing(path, thumbnails))
+    found, strays, by_folder = parse_names(path, images, options.pattern)
     if strays:
         warnings.append(
             f"{len(strays)} image file(s) whose names fit no well and channel were left out, such as {strays[0]}"
         )
-    _one_plate(
-        path,
-        found,
-        options.pattern is not None and re.search(r"[{<]plate[}>]", options.pattern, re.IGNORECASE) is not None,
-        warnings,
-    )
+    _one_plate(path, found, options.pattern, warnings)
+    if not by_folder:
+        _one_folder(found, warnings)
     found = _at_time(found, options.t)
     planes = _planes(found, path)
     channels, places = _channels(found, planes, warnings)
     fields = _fields(planes, channels, places, options, warnings)
     prefixes = {f.parsed.plate for f in found} - {""}
-    own = path.resolve()
+    own = Path(os.path.abspath(path))  # a link goes by its own name
     while own.name.lower() in _PLAIN_FOLDERS and own.parent.name:
         own = own.parent
     own_name = own.name or "plate"
@@ -117,141 +99,35 @@ def contents(path: Path, options: Options) -> Contents:
         *dict.fromkeys(p for f in found for p in f.folder.split("/") if p),
     ]
     aliases += [parent.name for parent in list(own.parents)[:2]]
-    files = {
-        os.path.basename(p): c
-        for e in fields
-        if isinstance(e.source, TiffSource) and e.source.places is None
-        for c, paths in e.source.paths.items()
-        for p in paths
-    }
+    files = _channel_of_file(found, channels)
     return Contents(own_name, channels, fields, tuple(warnings), tuple(dict.fromkeys(aliases)), channel_of_file=files)
 
 
-def _scan(path: Path, keep_thumbnails: bool) -> tuple[list[ImageFile], int]:
-    """Return (path, folder below `path`, name) of all images, sorted, and how many thumbnails were skipped."""
-    images: list[ImageFile] = []
-    thumbnails = 0
-
-    def walk(folder: str, below: str) -> Iterator[ImageFile]:
-        nonlocal thumbnails
-        with os.scandir(folder) as entries:
-            for entry in sorted(entries, key=lambda e: e.name):
-                if entry.name.startswith("."):
-                    continue
-                if os.path.splitext(entry.name)[1].lower() in SUFFIXES:
-                    if "_thumb" in entry.name.lower() and not keep_thumbnails:
-                        thumbnails += 1
-                    elif entry.is_file():
-                        yield entry.path, below, entry.name
-                # zarr stores (a run among them) and the microscopes' thumbnail folders hold no images of the plate
-                elif entry.is_dir(follow_symlinks=False) and not entry.name.lower().endswith(
-                    (".zarr", "thumbs", "thumbnails")
-                ):
-                    yield from walk(entry.path, f"{below}/{entry.name}" if below else entry.name)
-
-    images.extend(walk(str(path), ""))
-    return images, thumbnails
+def _channel_of_file(found: Sequence[Found], channels: Sequence[str]) -> dict[str, str]:
+    """Return file name to channel, without names that stand for several (where folders are the channels)."""
+    files: dict[str, str] = {}
+    several: set[str] = set()
+    for f in found:
+        if f.parsed.channel in channels and f.parsed.channel is not None:
+            file_name = os.path.basename(f.path)
+            if files.setdefault(file_name, f.parsed.channel) != f.parsed.channel:
+                several.add(file_name)
+    return {file_name: channel for file_name, channel in files.items() if file_name not in several}
 
 
-def _nothing(path: Path, thumbnails: int) -> str:
-    if thumbnails:
-        return (
-            f"{path} holds only thumbnails ({thumbnails} files); give the folder of the images, or a pattern that says"
-            " _thumb"
-        )
-    zarrs = sorted(p.name for p in path.iterdir() if p.name.lower().endswith(".zarr"))
-    if zarrs:
-        return f"{path} holds no TIFF or PNG images; give one of the plates in it: {listing(zarrs)}"
-    kinds = Counter(p.suffix.lower() for p in path.rglob("*") if p.suffix and not p.name.startswith("."))
-    there = f" (it holds {', '.join(f'{n} {s}' for s, n in kinds.most_common(3))})" if kinds else " (it is empty)"
-    return f"{path} holds no TIFF or PNG images{there}; give the folder of a plate's images, or an OME-Zarr plate"
-
-
-def _parse(path: Path, images: Sequence[ImageFile], pattern: str | None) -> tuple[list[Found], list[str]]:
-    parser, text = _parser(path, images, pattern)
-    found, strays = [], []
-    for image in images:
-        parsed = parser(text(image))
-        if parsed is None:
-            strays.append(image[2])
-        else:
-            found.append(Found(image[0], image[1], _by_folder(parsed, image[1])))
-    if not found:
-        raise PlateError(
-            f"none of the {len(images)} images of {path} fits the pattern {pattern!r}; names are like {images[0][2]!r}"
-        )
-    # The microscope's own projection lies in ZStep_0, beside ZStep_1 ...; or in no such folder at all.
-    if any(f.parsed.z is not None and f.parsed.z > 0 for f in found):
-        found = [_projected(f) for f in found]
-    return found, strays
-
-
-def _parser(path: Path, images: Sequence[ImageFile], pattern: str | None) -> tuple[Parser, Callable[[ImageFile], str]]:
-    """Return what reads the names, and which part of a path it wants."""
-    if pattern is not None:
-        return user_parser(pattern), _below if "/" in pattern else _name
-    stems = list(map(_stem, images))
-    sample = stems[:: max(1, len(stems) // 2000)]
-    counts = {key: sum(regex.fullmatch(s) is not None for s in sample) for key, regex in KNOWN.items()}
-    best = max(counts, key=lambda key: counts[key])
-    if counts[best] * 4 >= len(sample):
-        return known_parser(KNOWN[best]), _stem
-    # Names of their own: in them or in the folder is the well; `f1` or `c01` is one only where there is nothing better.
-    for text, sure in ((_stem, True), (_folder_and_stem, True), (_stem, False)):
-        parser = token_parser([text(i) for i in images], sure)
-        if parser is not None:
-            return parser, text
-    if counts[best]:
-        return known_parser(KNOWN[best]), _stem
-    raise PlateError(
-        f"the names of the images in {path} do not tell wells ({listing(dict.fromkeys(i[2] for i in images), 3)}); say"
-        " how they are built with pattern=, such as '{well}_f{field}_{channel}.tif'"
-    )
-
-
-def _name(image: ImageFile) -> str:
-    return image[2]
-
-
-def _stem(image: ImageFile) -> str:
-    return os.path.splitext(image[2])[0]
-
-
-def _below(image: ImageFile) -> str:
-    return f"{image[1]}/{image[2]}" if image[1] else image[2]
-
-
-def _folder_and_stem(image: ImageFile) -> str:
-    return f"{image[1].rsplit('/', 1)[-1]}/{_stem(image)}"
-
-
-def _by_folder(parsed: Parsed, folder: str) -> Parsed:
-    """Add plane and time point where folders carry them (ImageXpress: TimePoint_1/ZStep_2)."""
-    for part in folder.split("/") if folder else ():
-        if parsed.t is None and (match := _TIME_FOLDER.fullmatch(part)):
-            parsed = replace(parsed, t=int(match[1]))
-        if parsed.z is None and (match := _Z_FOLDER.fullmatch(part)):
-            parsed = replace(parsed, z=int(match[1]))
-    return parsed
-
-
-def _projected(found: Found) -> Found:
-    in_step_0 = any((m := _Z_FOLDER.fullmatch(p)) and int(m[1]) == 0 for p in found.folder.split("/"))
-    if found.parsed.z is None or in_step_0:
-        return replace(found, parsed=replace(found.parsed, z=_PROJECTION))
-    return found
-
-
-def _one_plate(path: Path, found: Sequence[Found], strict: bool, warnings: list[str]) -> None:
+def _one_plate(path: Path, found: Sequence[Found], pattern: str | None, warnings: list[str]) -> None:
     plates = sorted({f.parsed.plate for f in found})
     if len(plates) > 1:
-        if strict:
+        if pattern is not None and re.search(r"[{<]plate[}>]", pattern, re.IGNORECASE):
             raise PlateError(
                 f"{path} holds images of several plates ({listing(plates)}); write one plate's name into the pattern"
             )
         warnings.append(
             f"the names of the images begin in different ways ({listing(plates, 3)}); they were taken for one plate"
         )
+
+
+def _one_folder(found: Sequence[Found], warnings: list[str]) -> None:
     folders = dict.fromkeys(re.sub(r"/?(time_?point|z_?step)_?\d+", "", f.folder, flags=re.IGNORECASE) for f in found)
     if len(folders) > 1:
         shown = [folder or "the folder itself" for folder in folders]

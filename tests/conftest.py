@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -13,6 +15,7 @@ REPO = Path(__file__).resolve().parent.parent
 
 # Before anything of napari or Qt is imported: napari's settings, our caches and stores go to a place of their own.
 _HOME = Path(tempfile.mkdtemp(prefix="phenolens-tests-"))
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 os.environ.setdefault("NAPARI_CONFIG", str(_HOME / "napari" / "settings.yaml"))
 os.environ["XDG_CACHE_HOME"] = str(_HOME / "cache")
 os.environ["XDG_DATA_HOME"] = str(_HOME / "data")

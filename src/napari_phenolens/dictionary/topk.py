@@ -36,7 +36,7 @@ class TopKWeights:
         m, p = self.encoder.shape
         if self.encoder_bias.shape != (m,) or self.bias.shape != (p,):
             raise DictionaryError(
-                f"encoder {self.encoder.shape}, its bias {self.encoder_bias.shape} and bias {self.bias.shape} do not fit"
+                f"encoder {self.encoder.shape}, bias {self.encoder_bias.shape} and {self.bias.shape} do not fit"
             )
 
 

@@ -36,13 +36,18 @@ class FakeRun:
     pixel_size: float | None = 0.5
     seed: int = 0
     has_tokens: bool = True
+    factor: float = 1.0
 
     def __post_init__(self) -> None:
         if self.lens is None:
             atoms = np.random.default_rng(7).normal(size=(self.n_features, self.p))
             atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
             self.lens = SimpleNamespace(
-                dictionary=SimpleNamespace(atoms=atoms.astype(np.float32)), controls=[], encoder="fake", block=1, patch=self.patch
+                dictionary=SimpleNamespace(atoms=atoms.astype(np.float32)),
+                controls=[],
+                encoder="fake",
+                block=1,
+                patch=self.patch,
             )
 
     @property
@@ -57,10 +62,13 @@ class FakeRun:
     def density(self) -> pd.Series:
         return pd.Series(np.linspace(0.01, 0.1, self.n_features), index=range(self.n_features))
 
-    @property
-    def field_table(self) -> pd.DataFrame:
+    def field_row(self, well: str, field: Any = None) -> pd.Series:
+        if field not in (None, 0, "1"):
+            raise PhenoLensError(f"{well}: no field {field!r} with results")
         y, x = self.h * self.patch + 3, self.w * self.patch
-        return pd.DataFrame({"well": self.wells, "field": "1", "h": self.h, "w": self.w, "y": y, "x": x})
+        return pd.Series(
+            {"field": "1", "h": self.h, "w": self.w, "y": y, "x": x, "scale": float(self.patch) / self.factor}
+        )
 
     def select(self, query: Any) -> list[str]:
         return select_wells(self.metadata, query, self.wells)

@@ -13,9 +13,34 @@ from scipy import stats
 from napari_phenolens.analysis import AnalysisError, compare
 
 NEG, POS = "control_type == 'negcon'", "control_type == 'poscon'"
-COLUMNS = """type effect effect_low effect_high hedges_g ssmd robust_z zprime zprime_low zprime_high auroc p p_parametric q
-p_floor active_difference n_controls n_perturbed density group representative sign_stable technical nuisance nuisance_r2
-count_linked""".split()
+COLUMNS = [
+    "type",
+    "effect",
+    "effect_low",
+    "effect_high",
+    "hedges_g",
+    "ssmd",
+    "robust_z",
+    "zprime",
+    "zprime_low",
+    "zprime_high",
+    "auroc",
+    "p",
+    "p_parametric",
+    "q",
+    "p_floor",
+    "active_difference",
+    "n_controls",
+    "n_perturbed",
+    "density",
+    "group",
+    "representative",
+    "sign_stable",
+    "technical",
+    "nuisance",
+    "nuisance_r2",
+    "count_linked",
+]
 
 
 def test_planted_effects_come_first(make_run, scattered):
@@ -105,7 +130,7 @@ def test_fewer_than_three_wells(make_run, scattered):
 
 def test_wells_without_a_profile_are_counted_out_and_named(make_run, scattered):
     run = make_run(scattered)
-    lost = [w for w, s in scattered.items() if s == "poscon"][0]
+    lost = next(w for w, s in scattered.items() if s == "poscon")
     run.values.loc[lost] = np.nan
     table = compare(run, NEG, POS, permutations=99)
     assert table.attrs["n_perturbed"] == 11 and table.attrs["excluded"] == [lost]
@@ -142,7 +167,9 @@ def test_two_plates(make_run, scattered):
     assert table.index[0] == 7 and table.loc[7, "auroc"] == 1.0
     assert table.attrs["n_controls"] == 24 and table.attrs["controls"][0].startswith("P1/")
     one = compare(a, NEG, POS, permutations=99)
-    assert table.loc[7, "effect_high"] - table.loc[7, "effect_low"] < one.loc[7, "effect_high"] - one.loc[7, "effect_low"]
+    assert (
+        table.loc[7, "effect_high"] - table.loc[7, "effect_low"] < one.loc[7, "effect_high"] - one.loc[7, "effect_low"]
+    )
     assert (table["nuisance"] == "plate").mean() > 0.9  # every feature sees this batch
     with pytest.raises(AnalysisError, match="different lenses"):
         compare([a, make_run(scattered, m=50, plate_name="P3", lens=SimpleNamespace(encoder="other"))], NEG, POS)
@@ -259,7 +286,9 @@ def test_null_plate_gives_no_discoveries_on_average(make_run, scattered):
 
 
 def test_thousands_of_features_take_seconds(make_run):
-    wells = {f"{chr(65 + r)}{c + 1:02d}": ("negcon" if (r + c) % 4 == 0 else "poscon") for r in range(16) for c in range(24)}
+    wells = {
+        f"{chr(65 + r)}{c + 1:02d}": ("negcon" if (r + c) % 4 == 0 else "poscon") for r in range(16) for c in range(24)
+    }
     run = make_run(wells, m=1000)
     start = time.perf_counter()
     table = compare(run, NEG, POS, permutations=2000)

@@ -148,7 +148,7 @@ def test_interval_of_the_effect_covers_at_its_level():
     found = estimate(values, design)
     effect, low, high, _ = moderated_effect(found, squeeze_variances(found.variance, design.df), design)
     assert (low < effect).all() and (effect < high).all()
-    # Against each feature's own true SD the moderated interval is right on average over features (it is an empirical Bayes
+    # Against each feature's own true SD the moderated interval is right on average over features (an empirical Bayes
     # interval), against the SD that it divides by it is exact for one feature.
     assert 0.93 < np.mean((low < delta) & (delta < high)) < 0.97
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from napari_phenolens.analysis import AnalysisError, explain, heatmap
+from napari_phenolens.cells import pooling_weights
+from napari_phenolens.errors import PhenoLensError
 
 
 @pytest.fixture
@@ -32,12 +35,20 @@ def test_alignment_averages_exactly_and_cosine_is_bounded(run):
     assert cosine.limits is None  # the run has none
 
 
+def test_a_resampled_field_keeps_the_map_on_its_pixels(run):
+    run.factor = 0.8  # 8 px of the resampled field are 10 of the plate's
+    got = heatmap(run, "A02", None, 3)
+    assert got.scale == (10.0, 10.0) and got.translate == (4.5, 4.5)
+    first = explain(run, "A02", at=(9.4, 9.6)).iloc[0]
+    assert (first["i"], first["j"], first["y"], first["x"]) == (0, 1, 4.5, 14.5)
+
+
 def test_heatmap_errors(run):
     with pytest.raises(AnalysisError, match="no results for well H12"):
         heatmap(run, "H12", None, 3)
-    with pytest.raises(AnalysisError, match="no field '7'"):
+    with pytest.raises(PhenoLensError, match="no field '7'"):
         heatmap(run, "A02", "7", 3)
-    with pytest.raises(AnalysisError, match="no field 4"):
+    with pytest.raises(PhenoLensError, match="no field 4"):
         heatmap(run, "A02", 4, 3)
     with pytest.raises(AnalysisError, match="features 0 to 11"):
         heatmap(run, "A02", None, 12)
@@ -70,7 +81,7 @@ def test_explain_a_patch(run):
 
 
 def test_the_remainder_of_a_field_goes_with_its_last_patch(run):
-    got = explain(run, "A02", at=(34.9, 0))
+    got = explain(run, "A02", at=(34.4, 0))
     assert got.attrs["patches"] == 1 and got.empty
     assert "background" in got.attrs["notes"][0]
 
@@ -86,6 +97,13 @@ def test_explain_a_cell_pools_by_area(run):
     token = run.tokens("A02")[:2, 0].mean(axis=0)
     np.testing.assert_allclose(got["alignment"], run.lens.dictionary.atoms[got.index] @ token, rtol=1e-4, atol=1e-6)
     assert got["percentile"].isna().all()
+    labels[14:17, 3:9] = 2
+    from napari_phenolens.analysis.explain import _weights
+    from napari_phenolens.analysis.places import find_field
+
+    pooled = pooling_weights(labels, 8).toarray()
+    for row, label in enumerate((2, 6)):
+        np.testing.assert_allclose(_weights(find_field(run, "A02", None), None, (labels, label))[0], pooled[row])
     same = explain(run, "A02", "1", cell=labels == 6)
     assert same["activation"].to_dict() == got["activation"].to_dict()
     clicked = explain(run, "A02", "1", at=(5, 5), cell=labels)
@@ -113,3 +131,37 @@ def test_without_tokens_or_controls_it_says_what_is_missing(make_run, scattered)
     got = explain(run, "A02", at=(1, 1))
     assert got["alignment"].isna().all() and got["percentile"].isna().all() and got["well_z"].isna().all()
     assert len(got.attrs["notes"]) == 3 and "files are gone" in got.attrs["notes"][0]
+
+
+def test_tile_position_share(run):
+    from types import SimpleNamespace
+
+    from napari_phenolens.analysis import tile_position_share
+    from napari_phenolens.run.geometry import plan_tiles, tile_positions
+
+    run.h, run.w, run.lens.patch = 40, 38, 8
+    run.lens.tile, run.lens.margin = 64, 1
+    run.__class__.__hash__ = object.__hash__
+    position = tile_positions(plan_tiles((323, 304), 8, 64, 1)).ravel()
+    rng = np.random.default_rng(0)
+    inside = np.zeros((40, 38), dtype=bool)
+    inside[2:, 3:] = True
+
+    def codes(well, field=None):
+        value = np.abs(rng.normal(size=(40 * 38, 3)))
+        value[:, 1] += 3 * (position % 8)  # feature 5 follows the column in the tile
+        index = np.tile([4, 5, 6], (40 * 38, 1))
+        return index, value
+
+    run.codes, run.foreground = codes, lambda well, field=None: inside
+    got = tile_position_share(run)
+    assert got[5] > 0.9
+    assert abs(got[4]) < 0.02 and abs(got[6]) < 0.02
+    assert np.isnan(got[0])
+    # against a table of groups
+    frame = pd.DataFrame({"g": position, "v": codes("A01")[1][:, 1]})[inside.ravel() & (position >= 0)]
+    r2 = frame.groupby("g")["v"].transform("mean").var() / frame["v"].var()
+    assert got[5] == pytest.approx(r2, abs=0.02)
+    run.lens = SimpleNamespace()
+    with pytest.raises(PhenoLensError, match="lenses of patches"):
+        tile_position_share(run)

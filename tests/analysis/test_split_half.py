@@ -49,7 +49,9 @@ def test_chance_does_not_hold_though_it_looks_well_in_sample(make_run, scattered
 
 
 def test_all_splits_where_they_are_few(make_run):
-    sides = {w: "negcon" for w in ("A01", "B02", "C03", "D04", "A05")} | {w: "poscon" for w in ("A02", "B03", "C04", "D01")}
+    sides = {w: "negcon" for w in ("A01", "B02", "C03", "D04", "A05")} | {
+        w: "poscon" for w in ("A02", "B03", "C04", "D01")
+    }
     got = split_half(make_run(sides), NEG, POS, splits=1000)
     assert len(got.table) == 10 * 6
     assert len(split_half(make_run(sides), NEG, POS, splits=59).table) == 59
@@ -72,7 +74,10 @@ def test_transfer(make_run, scattered):
     run = make_run(scattered, effects={7: 10.0})
     top = "well < 'C'"
     got = transfer(
-        run, (f"{NEG} and {top}", f"{POS} and {top}"), (f"{NEG} and not ({top})", f"{POS} and not ({top})"), bootstrap=200
+        run,
+        (f"{NEG} and {top}", f"{POS} and {top}"),
+        (f"{NEG} and not ({top})", f"{POS} and not ({top})"),
+        bootstrap=200,
     )
     assert got.feature == 7 and got.sign == 1 and got.zprime.value > 0
     assert got.ssmd.low <= got.ssmd.value <= got.ssmd.high

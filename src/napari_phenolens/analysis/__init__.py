@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from napari_phenolens.analysis.bootstrap import Interval, bootstrap_wells, percentile_interval, resample_weights
 from napari_phenolens.analysis.compare import compare
+from napari_phenolens.analysis.contrast import Design
 from napari_phenolens.analysis.dose import DoseResponse, dose_response, shift_share
 from napari_phenolens.analysis.errors import AnalysisError
 from napari_phenolens.analysis.explain import explain
 from napari_phenolens.analysis.heatmap import Heatmap, heatmap
-from napari_phenolens.analysis.split_half import SplitHalf, Transfer, separation, split_half, split_values, transfer
+from napari_phenolens.analysis.position import tile_position_share
+from napari_phenolens.analysis.split_half import (
+    SplitHalf,
+    Transfer,
+    separate_many,
+    separation,
+    split_half,
+    split_values,
+    transfer,
+)
 
 __all__ = [
     "AnalysisError",
+    "Design",
     "DoseResponse",
     "Heatmap",
     "Interval",
@@ -24,9 +35,11 @@ __all__ = [
     "heatmap",
     "percentile_interval",
     "resample_weights",
+    "separate_many",
     "separation",
     "shift_share",
     "split_half",
     "split_values",
+    "tile_position_share",
     "transfer",
 ]

@@ -107,7 +107,7 @@ def strata_of(design: Design) -> Ints:
     return np.asarray(design.plate * 2 + design.side, dtype=np.intp)
 
 
-def zprime_interval(adjusted: Floats, design: Design, *, draws: int = 1000, seed: int = 0) -> tuple[Floats, Floats]:
+def zprime_interval(adjusted: Floats, design: Design, *, draws: int = 500, seed: int = 0) -> tuple[Floats, Floats]:
     """Give the 95 % bootstrap-by-well interval of every feature's Z'.
 
     Parameters

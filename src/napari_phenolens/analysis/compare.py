@@ -15,6 +15,7 @@ from napari_phenolens.analysis.grouping import group_features
 from napari_phenolens.analysis.moderated import Moderated, squeeze_variances
 from napari_phenolens.analysis.notes import comparison_notes, side_summary
 from napari_phenolens.analysis.permutation import Relabelling, benjamini_hochberg, relabelling_test
+from napari_phenolens.analysis.position import tile_position_share
 from napari_phenolens.analysis.protocol import Bools, Floats, Query, RunLike
 from napari_phenolens.analysis.sides import Sides, are_positive_controls, gather
 from napari_phenolens.analysis.technical import places, strongest_link, technical_flags
@@ -23,6 +24,7 @@ from napari_phenolens.errors import PhenoLensError
 VIEWS = ("patch", "cell", "field")
 COUNTS = ("cell_count", "foreground_share")
 LEAST_WELLS = 3
+TILE_SHARE = 0.05
 
 
 def compare(
@@ -66,10 +68,10 @@ def compare(
     Returns
     -------
     DataFrame
-        Index ``feature`` (the 0-based atom, or a covariate's name), features first, each ranked by the size of the effect. The
-        columns are explained one by one in docs/statistics.md. ``attrs`` holds ``warnings`` (sentences),
-        ``controls`` and ``perturbed`` (wells), ``sides`` (wells, cell count and foreground of either), ``excluded``,
-        ``p_method``, ``d0``, ``technical`` ...
+        Index ``feature`` (the 0-based atom, or a covariate's name); features first, then covariates, the largest
+        effects of either sign on top. The columns are explained one by one in docs/statistics.md. ``attrs`` holds
+        ``warnings`` (sentences), ``controls`` and ``perturbed`` (wells), ``sides`` (wells, cell count and foreground of
+        either), ``excluded``, ``p_method``, ``d0``, ``technical`` ...
 
     Raises
     ------
@@ -252,7 +254,29 @@ def _technical(table: pd.DataFrame, sides: Sides, values: Floats, seed: int) -> 
     )
     for column in flags:
         table[column] = flags[column].to_numpy()
+    shares = _tile_position(sides)
+    if shares is not None:
+        # Thousands of patches make any share significant: its size decides.
+        seen = (np.nan_to_num(shares) > TILE_SHARE) & (np.nan_to_num(shares) > np.nan_to_num(table["nuisance_r2"]))
+        table.loc[seen, "technical"] = "yes"
+        table.loc[seen, "nuisance"] = "tile position"
+        table.loc[seen, "nuisance_r2"] = shares[seen]
+        finite = shares[np.isfinite(shares)]
+        about["tile_position_r2"] = float(np.median(finite)) if len(finite) else None
+        about["tested"] = [*about["tested"], "tile position"]
     return about
+
+
+def _tile_position(sides: Sides) -> Floats | None:
+    """Mean share over plates of the spread over control patches that the position in the tile explains."""
+    found = []
+    for p, run in enumerate(sides.runs):
+        controls = [w for (q, w), s in zip(sides.wells, sides.design.side, strict=True) if q == p and not s]
+        try:
+            found.append(tile_position_share(run, controls).to_numpy(dtype=np.float64))
+        except (PhenoLensError, NotImplementedError):
+            return None
+    return np.asarray(np.mean(found, axis=0), dtype=np.float64)
 
 
 def _count_linked(table: pd.DataFrame, design: Design, values: Floats, measured: pd.DataFrame, seed: int) -> None:

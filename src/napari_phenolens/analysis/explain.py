@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from napari_phenolens.analysis.errors import AnalysisError
-from napari_phenolens.analysis.places import check_field, check_well
+from napari_phenolens.analysis.places import Place, find_field
 from napari_phenolens.analysis.protocol import Floats, Ints, RunLike
 from napari_phenolens.errors import PhenoLensError
 
@@ -56,12 +56,14 @@ def explain(
     AnalysisError
         Where the well or field is unknown, or place or cell lie outside the field.
     """
-    well = check_well(run, well)
-    field = check_field(run, well, field)
+    place = find_field(run, well, field)
+    well, field = place.well, place.field
+    if getattr(run, "unit", "patch") == "cell":
+        raise AnalysisError(f"the lens of {run.plate_name} codes whole cells; explain reads lenses of patches or crops")
     foreground = np.asarray(run.foreground(well, field))
-    h, w = foreground.shape
+    w = place.grid[1]
     notes: list[str] = []
-    weights, centre, label = _weights(run, well, field, (h, w), at, cell)
+    weights, centre, label = _weights(place, at, cell)
     patches = np.flatnonzero(weights)
     shares = weights[patches]
     index, value = run.codes(well, field)
@@ -109,57 +111,42 @@ def explain(
 
 
 def _weights(
-    run: RunLike, well: str, field: str, grid: tuple[int, int], at: tuple[float, float] | None, cell: Cell | None
+    place: Place, at: tuple[float, float] | None, cell: Cell | None
 ) -> tuple[Floats, tuple[float, float], int | None]:
-    """Give each patch's weight (sum one), the centre of the place and the cell's label."""
-    h, w = grid
-    p = run.patch
-    shape = _field_shape(run, well, field) or (h * p, w * p)
-    if at is not None and not (0 <= at[0] < shape[0] and 0 <= at[1] < shape[1]):
+    """Give each square's weight (sum one), the centre of the place and the cell's label."""
+    (h, w), shape, scale = place.grid, place.shape, place.scale
+    where = f"field {place.field} of well {place.well}"
+    if at is not None and not (-0.5 <= at[0] < shape[0] - 0.5 and -0.5 <= at[1] < shape[1] - 0.5):
         raise AnalysisError(
-            f"(y, x) = ({at[0]:g}, {at[1]:g}) lies outside field {field} of well {well}, which has {shape[0]} x "
-            f"{shape[1]} pixels"
+            f"(y, x) = ({at[0]:g}, {at[1]:g}) lies outside {where}, which has {shape[0]} x {shape[1]} pixels"
         )
     weights = np.zeros(h * w)
     if cell is None:
         if at is None:
             raise AnalysisError("explain needs a place: pass at=(y, x) in field pixels, or cell=(labels, id)")
-        # The last pixels of a field may have no patch of their own; they go with the last one.
-        i, j = min(int(at[0] // p), h - 1), min(int(at[1] // p), w - 1)
+        # A pixel's centre has whole coordinates. The last pixels of a field may have no square of their own; they go
+        # with the last one.
+        i, j = min(int((at[0] + 0.5) // scale), h - 1), min(int((at[1] + 0.5) // scale), w - 1)
         weights[i * w + j] = 1.0
-        return weights, (i * p + (p - 1) / 2, j * p + (p - 1) / 2), None
+        return weights, (i * scale + (scale - 1) / 2, j * scale + (scale - 1) / 2), None
     labels, label = cell if isinstance(cell, tuple) else (np.asarray(cell), None)
     labels = np.asarray(labels)
-    if labels.shape != tuple(shape):
-        raise AnalysisError(
-            f"the cell's mask has shape {labels.shape}, field {field} of well {well} has {tuple(shape)}; they "
-            "must be the same"
-        )
+    if labels.shape != shape:
+        raise AnalysisError(f"the cell's mask has shape {labels.shape}, {where} has {shape}; they must be the same")
     if labels.dtype == bool:
         labels, label = labels.astype(np.int32), 1
     if label is None:
         if at is None:
             raise AnalysisError("a label image needs at=(y, x), or pass cell=(labels, id)")
-        label = int(labels[int(at[0]), int(at[1])])
-    mask = labels == int(label)
-    if label == 0 or not mask.any():
-        raise AnalysisError(
-            f"no cell {label} in field {field} of well {well}; click on a cell, or pass one of the label image's "
-            "numbers"
-        )
-    from napari_phenolens.cells import pooling_weights
-
-    weights[:] = np.asarray(pooling_weights(mask.astype(np.int32), p).todense(), dtype=np.float64).ravel()
-    where = np.nonzero(mask)
-    return weights, (float(where[0].mean()), float(where[1].mean())), int(label)
-
-
-def _field_shape(run: RunLike, well: str, field: str) -> tuple[int, int] | None:
-    table = getattr(run, "field_table", None)
-    if table is None:
-        return None
-    row = table[(table["well"] == well) & (table["field"] == field)]
-    return (int(row["y"].iloc[0]), int(row["x"].iloc[0])) if len(row) else None
+        label = int(labels[round(at[0]), round(at[1])])
+    y, x = np.nonzero(labels == int(label))
+    if label == 0 or len(y) == 0:
+        raise AnalysisError(f"no cell {label} in {where}; click on a cell, or pass one of the label image's numbers")
+    # As cells.pooling_weights does, of one cell, and for squares that are no whole number of pixels.
+    rows = np.minimum(((y + 0.5) // scale).astype(np.intp), h - 1)
+    columns = np.minimum(((x + 0.5) // scale).astype(np.intp), w - 1)
+    weights[:] = np.bincount(rows * w + columns, minlength=h * w) / len(y)
+    return weights, (float(y.mean()), float(x.mean())), int(label)
 
 
 def _directions(
@@ -172,7 +159,12 @@ def _directions(
         notes.append(f"no alignment: {error}")
         nothing = np.full(len(atoms), np.nan)
         return nothing, nothing
-    token = shares @ tokens.reshape(-1, tokens.shape[-1])[patches]
+    flat = tokens.reshape(-1, tokens.shape[-1])
+    if len(flat) <= int(patches.max()) or getattr(run, "unit", "patch") == "crop":
+        notes.append("no alignment: this lens codes crops, and tokens are those of patches")
+        nothing = np.full(len(atoms), np.nan)
+        return nothing, nothing
+    token = shares @ flat[patches]
     alignment: Floats = atoms @ token
     norm = float(np.linalg.norm(token))
     return alignment, alignment / norm if norm > 0 else np.zeros_like(alignment)

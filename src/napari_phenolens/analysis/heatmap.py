@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from napari_phenolens.analysis.places import check_feature, check_field, check_kind, check_well
+from napari_phenolens.analysis.places import check_feature, check_kind, find_field
 from napari_phenolens.analysis.protocol import RunLike
 from napari_phenolens.errors import PhenoLensError
 
@@ -23,9 +23,9 @@ class Heatmap:
     values : ndarray (h, w) float32
         The map; an activation is 0 where the feature is silent and on background.
     scale : (float, float)
-        Field pixels between patches, (y, x).
+        Field pixels between patches, (y, x); not whole where the lens resamples fields.
     translate : (float, float)
-        Field pixel of the first patch's centre: (p - 1) / 2.
+        Field pixel of the first patch's centre: (scale - 1) / 2.
     limits : (float, float) or None
         Colour limits shared by all wells of the run; None where the run has none for this kind.
     kind : str
@@ -74,19 +74,23 @@ def heatmap(run: RunLike, well: str, field: str | int | None, feature: int, kind
         Where the well, field, feature or kind is unknown.
     """
     check_kind(kind, KINDS)
-    well = check_well(run, well)
-    field = check_field(run, well, field)
+    place = find_field(run, well, field)
     feature = check_feature(run, feature)
     if kind == "activation":
-        values = np.asarray(run.activation(well, field, feature), dtype=np.float32)
+        values = np.asarray(run.activation(place.well, place.field, feature), dtype=np.float32)
     else:
-        tokens = np.asarray(run.tokens(well, field), dtype=np.float32)
+        tokens = np.asarray(run.tokens(place.well, place.field), dtype=np.float32)
         values = tokens @ np.asarray(run.lens.dictionary.atoms[feature], dtype=np.float32)
         if kind == "cosine":
             norm = np.linalg.norm(tokens, axis=-1)
             values = np.where(norm > 0, values / np.where(norm > 0, norm, 1), 0).astype(np.float32)
-    p = float(run.patch)
-    return Heatmap(values, (p, p), ((p - 1) / 2, (p - 1) / 2), _limits(run, feature, kind), kind, well, field, feature)
+    scale = place.scale
+    if values.shape != place.grid:
+        # A lens of crops codes tiles; its tokens are still those of patches.
+        scale *= run.lens.patch / run.patch
+    centre = (scale - 1) / 2
+    limits = _limits(run, feature, kind)
+    return Heatmap(values, (scale, scale), (centre, centre), limits, kind, place.well, place.field, feature)
 
 
 def _limits(run: RunLike, feature: int, kind: str) -> tuple[float, float] | None:

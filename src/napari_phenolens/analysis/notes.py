@@ -64,11 +64,15 @@ def comparison_notes(
     else:
         features = int(table.loc[table["type"] == "feature", "p"].notna().sum())
         tie = features_that_must_tie(tested.floor, features)
-        if tie:
+        if tie > features:
+            notes.append(
+                f"The smallest p of this design is {tested.floor:.2g}: with {features} features no q can fall "
+                "below 0.05. Look at effects and their intervals."
+            )
+        elif tie:
             notes.append(
                 f"The smallest p of this design is {tested.floor:.2g}; with {features} features at least {tie} must "
-                "reach it together "
-                "before any q falls below 0.05. Look at effects and their intervals."
+                "reach it together before any q falls below 0.05. Look at effects and their intervals."
             )
     a, b = summary["control"]["foreground_share"], summary["perturbed"]["foreground_share"]
     if a is not None and b is not None and a > 0 and abs(b - a) > SHARE_WARNING * a:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from napari_phenolens.analysis.errors import AnalysisError
 from napari_phenolens.analysis.protocol import RunLike
 
@@ -26,37 +28,41 @@ def check_well(run: RunLike, well: str) -> str:
     return name
 
 
-def check_field(run: RunLike, well: str, field: str | int | None) -> str:
-    """Give the name of a well's field.
+@dataclass(frozen=True)
+class Place:
+    """A field and the grid of its squares.
 
-    Parameters
+    Attributes
     ----------
-    run : Run
-        The run.
-    well : str
-        A full well name.
-    field : str, int or None
-        A name, a 0-based place, or None for the first.
+    well, field : str
+        Full names.
+    grid : (int, int)
+        Squares, (h, w).
+    shape : (int, int)
+        Field pixels, (Y, X).
+    scale : float
+        Field pixels a square.
+    """
+
+    well: str
+    field: str
+    grid: tuple[int, int]
+    shape: tuple[int, int]
+    scale: float
+
+
+def find_field(run: RunLike, well: str, field: str | int | None) -> Place:
+    """Give a field of a well by its name, its 0-based place, or the first one.
 
     Raises
     ------
-    AnalysisError
-        Where the well has no such field.
+    PhenoLensError
+        Where the run has no results for the well or the field.
     """
-    names = run.fields(well)
-    if not names:
-        raise AnalysisError(f"well {well} of {run.plate_name} has no field with results")
-    if field is None:
-        return names[0]
-    if isinstance(field, str) and field in names:
-        return field
-    if isinstance(field, int) or field.isdigit():
-        place = int(field)
-        if 0 <= place < len(names):
-            return names[place]
-    raise AnalysisError(
-        f"well {well} of {run.plate_name} has no field {field!r}; it has {', '.join(names)} (or 0 to {len(names) - 1})"
-    )
+    well = check_well(run, well)
+    row = run.field_row(well, field)
+    grid, shape = (int(row["h"]), int(row["w"])), (int(row["y"]), int(row["x"]))
+    return Place(well, str(row["field"]), grid, shape, float(row["scale"]))
 
 
 def check_feature(run: RunLike, feature: int) -> int:

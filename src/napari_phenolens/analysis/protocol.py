@@ -62,6 +62,9 @@ class RunLike(Protocol):
     def fields(self, well: str) -> tuple[str, ...]:
         """Names of a well's fields."""
 
+    def field_row(self, well: str, field: Any = None) -> pd.Series:
+        """Row of the field table: field, h, w, y, x (px), scale (px a heatmap square)."""
+
     def codes(self, well: str, field: Any = None) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Feature indices and values of every patch, (h w, k) each."""
 

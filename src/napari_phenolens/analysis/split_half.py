@@ -223,6 +223,29 @@ def signed_separation(value: Floats, side: Bools, weights: Floats, sign: float) 
     return z, float(ssmd(difference, var0, var1)[0, 0])
 
 
+def separate_many(values: Floats, side: Bools, weights: Floats) -> Floats:
+    """Give Z' of every column under many weightings of the wells, in either direction.
+
+    Parameters
+    ----------
+    values : ndarray (n, m)
+        Well values.
+    side : ndarray (n,) bool
+        True for perturbed wells.
+    weights : ndarray (B, n)
+        See `resample_weights`.
+
+    Returns
+    -------
+    ndarray (B, m)
+        NaN where one side has a single distinct well.
+    """
+    centred = values - values.mean(axis=0)
+    mean0, var0, _ = weighted_moments(centred[~side], weights[:, ~side])
+    mean1, var1, _ = weighted_moments(centred[side], weights[:, side])
+    return zprime(mean1 - mean0, var0, var1)
+
+
 @dataclass(frozen=True)
 class Transfer:
     """The leading feature of one set of wells, tested on another.

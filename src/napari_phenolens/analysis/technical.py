@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -81,11 +82,15 @@ def strongest_link(
 
     def adjusted(rows: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Floats:
         """Adjusted R2 of each quantity, (..., quantities, features) from (..., all terms, n)."""
-        squares = (rows @ unit) ** 2
+        # One product of two matrices: numpy would do a stack of thin ones one by one.
+        squares = (rows.reshape(-1, n) @ unit).reshape(*rows.shape[:-1], unit.shape[1])
+        np.square(squares, out=squares)
         parts, start = [], 0
         for width in widths:
-            r2 = squares[..., start : start + width, :].sum(axis=-2)
-            parts.append(1.0 - (1.0 - r2) * (free / max(free - width, 1)))
+            part = squares[..., start : start + width, :]
+            r2 = part[..., 0, :] if width == 1 else part.sum(axis=-2)
+            ratio = free / max(free - width, 1)
+            parts.append(1.0 - ratio + ratio * r2)
             start += width
         out: Floats = np.stack(parts, axis=-2)
         return out
@@ -153,7 +158,7 @@ def technical_flags(
     alpha: float = 0.05,
     permutations: int = 999,
     seed: int = 0,
-) -> tuple[pd.DataFrame, dict[str, object]]:
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Flag features that follow the well's place among untreated wells.
 
     Parameters

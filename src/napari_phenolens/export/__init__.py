@@ -1,0 +1,9 @@
+"""Tables and heatmaps for other programs."""
+
+from __future__ import annotations
+
+from napari_phenolens.export.errors import ExportError
+from napari_phenolens.export.images import export_heatmap
+from napari_phenolens.export.tables import FORMATS, export_comparison, export_tables, plain, profile_table
+
+__all__ = ["FORMATS", "ExportError", "export_comparison", "export_heatmap", "export_tables", "plain", "profile_table"]

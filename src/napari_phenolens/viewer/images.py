@@ -14,7 +14,8 @@ from napari_phenolens.viewer import compat
 
 KEY = "napari-phenolens"  # the place of our notes in a layer's metadata
 LIMIT_WELLS = 6
-_LOW, _HIGH = 0.5, 99.8
+DIMMED = 0.7  # opacity of the cells under a heatmap
+_LOW, _HIGH = 0.5, 99.9
 
 # The conventions of fluorescence microscopy, by name.
 _BY_NAME: tuple[tuple[str, str], ...] = (
@@ -89,7 +90,7 @@ def shared_limits(
     Returns
     -------
     dict
-        Channel to ``(low, high)``: the 0.5 and 99.8 percentiles over at most `LIMIT_WELLS` wells.
+        Channel to ``(low, high)``: the 0.5 and 99.9 percentiles over at most `LIMIT_WELLS` wells.
     """
     pool = [well for well in controls if well in plate.wells] or list(plate.wells)
     take = np.unique(np.linspace(0, len(pool) - 1, min(LIMIT_WELLS, len(pool))).astype(int))
@@ -174,6 +175,11 @@ class ImageLayers:
     def layers(self) -> list[Any]:
         """Our image layers, in the order of the layer list."""
         return [layer for layer in self.viewer.layers if (role_of(layer) or ("",))[0] == self.role]
+
+    def set_dimmed(self, dimmed: bool) -> None:
+        """Draw the cells darker, or as bright as they are."""
+        for layer in self.layers:
+            layer.opacity = DIMMED if dimmed else 1.0
 
     def show(self, picture: Picture, *, reset_limits: bool = False) -> list[Any]:
         """Show a picture in the fixed layers; the user's own contrast, colour and visibility stay as they are."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
-from time import monotonic
 from typing import Any
 
 from psygnal import Signal
@@ -50,7 +50,7 @@ class Job:
     title: str
     heavy: bool = False
     progress: Progress | None = None
-    started: float = field(default_factory=monotonic)
+    started: float = field(default_factory=time.monotonic)
     _cancel: threading.Event = field(default_factory=threading.Event)
     _latest: Progress | None = None
 
@@ -141,6 +141,10 @@ class Jobs:
         self.started.emit(job)
         return job
 
+    def soon(self, action: Callable[[], None], wait: float = 0.08) -> Job:
+        """Call ``action`` on the main thread a moment later, when the canvas has followed what was changed just now."""
+        return self.start("soon", lambda _job: time.sleep(wait), lambda _none: action(), title="Fitting the view")
+
     def _work(self, job: Job, work: Work) -> None:
         try:
             self._queue.put(_Ended(job, work(job)))
@@ -198,9 +202,9 @@ class Jobs:
 
     def wait(self, timeout: float = 10.0) -> bool:
         """Pump until nothing runs (for tests, scripts and closing); False where the time was too short."""
-        end = monotonic() + timeout
+        end = time.monotonic() + timeout
         while self.pump():
-            if monotonic() > end:
+            if time.monotonic() > end:
                 return False
             for thread in list(self._threads.values()):
                 thread.join(0.01)

@@ -81,18 +81,13 @@ class Opening:
         """Open a finished run, and the plate that it was made from where that is still in its place."""
 
         def work(_job: Job) -> tuple[Any, Any]:
-            from napari_phenolens.plate import open_plate
             from napari_phenolens.run import open_run
 
             run = open_run(path)
             source = plate
             if source is None and run.plate_path and Path(run.plate_path).exists():
-                table = find_platemap(run.plate_path)
-                with suppress(PhenoLensError):
-                    source = open_plate(run.plate_path, table)
-                if source is None:
-                    with suppress(PhenoLensError):  # the map may have gone bad, the pictures are still good
-                        source = open_plate(run.plate_path)
+                with suppress(PhenoLensError):  # the pictures may be gone or damaged, the results are still good
+                    source = run.plate()
             return run, source
 
         return self.bench.jobs.start("open", work, self._run_opened, title=f"Opening the results in {Path(path).name}")

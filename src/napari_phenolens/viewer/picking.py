@@ -107,6 +107,7 @@ class Picking:
         size = self.bench.showing._pixel_size() or 1.0
         i, j = patch_of(place, patch)
         low = np.array([i, j]) * patch - 0.5
+        edge = max(1.0, patch / 5)
         corners = low + np.array([[0, 0], [0, patch], [patch, patch], [patch, 0]])
         viewer = self.bench.viewer
         layer = find_layer(viewer, ("place",))
@@ -117,9 +118,9 @@ class Picking:
                 [corners],
                 shape_type="polygon",
                 name="Explained place",
-                edge_color="white",
+                edge_color="#ffdd33",
                 face_color="transparent",
-                edge_width=max(1.0, patch / 10),
+                edge_width=edge,
                 scale=(size, size),
                 units=units,
                 metadata={KEY: {"role": ("place",)}},

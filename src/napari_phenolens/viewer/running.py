@@ -83,11 +83,11 @@ class Running:
 
     def estimate(self, settings: RunSettings, done: Any) -> Job:
         """Estimate time and space in a thread; ``done(text)`` gets the words."""
-        controls = self._controls()
+        self._controls()
         plate = self.bench.session.plate
 
         def work(_job: Job) -> str:
-            return estimate_text(plate, settings, controls)
+            return estimate_text(plate, settings)
 
         return self.bench.jobs.start("estimate", work, done, title="Estimating", heavy=True)
 
@@ -137,12 +137,24 @@ def perform(plate: Any, settings: RunSettings, controls: Any, job: Job) -> Any:
     return run_plate(plate, settings.out, progress=job.report, cancel=job.cancelled, **options(settings, controls))
 
 
-def estimate_text(plate: Any, settings: RunSettings, controls: Any) -> str:
+def estimate_text(plate: Any, settings: RunSettings) -> str:
     """Say what a run will cost; runs in a thread."""
     from napari_phenolens.run import estimate
 
-    guess = estimate(plate, **options(settings, controls))
-    return f"{guess.tiles:,} tiles, about {seconds(guess.seconds)}; {size(guess.bytes)} on disk."
+    chosen: dict[str, Any] = {
+        "encoder": settings.encoder,
+        "atoms": settings.atoms,
+        "sparsity": (settings.rounds, settings.per_round),
+        "device": settings.device,
+    }
+    if settings.lens:
+        from napari_phenolens.lens import load_lens
+
+        lens = load_lens(settings.lens)
+        chosen.update(encoder=lens.encoder, block=lens.block, atoms=lens.n_features)
+    guess = estimate(plate, **chosen)
+    where = "" if settings.lens else " Learning the features comes on top."
+    return f"{guess.tiles:,} tiles, about {seconds(guess.seconds)}; {size(guess.bytes)} on disk.{where}"
 
 
 def encoder_choices() -> list[tuple[str, str]]:

@@ -48,7 +48,7 @@ class Preferences:
     output_folder: str = ""
     token_folder: str = ""
     interpolation: str = "nearest"
-    opacity: float = 0.75
+    opacity: float = 0.8
     scale_bar: bool = True
     compare_on_open: bool = True
 
@@ -62,6 +62,10 @@ def preferences() -> Preferences:
         The defaults where napari has none stored or does not know the plugin (a plain script, a test).
     """
     try:
+        from npe2 import PluginManager
+
+        if DIST not in {manifest.name for manifest in PluginManager.instance().iter_manifests()}:
+            return Preferences()  # no napari application runs here: looking for plugins would only cost time
         from napari.settings import get_plugin_settings
 
         stored: Any = get_plugin_settings(DIST)

@@ -13,7 +13,7 @@ from napari_phenolens.viewer.images import Picture, read_picture, shared_limits
 from napari_phenolens.viewer.session import SLOTS, SlotState
 from napari_phenolens.viewer.settings import preferences
 from napari_phenolens.viewer.side_by_side import Side
-from napari_phenolens.viewer.slots import Overlay
+from napari_phenolens.viewer.slots import HUE_NAMES, Overlay
 
 if TYPE_CHECKING:
     from napari_phenolens.viewer.jobs import Job
@@ -75,6 +75,7 @@ class Showing:
         self.bench = bench
         self._limits: dict[str, tuple[float, float]] | None = None
         self._fresh = True
+        self.dim = True  # draw the cells darker under heatmaps
 
     def forget(self) -> None:
         """Forget the contrast limits of the former plate, and its heatmaps."""
@@ -161,7 +162,18 @@ class Showing:
                 if layer is not None and slot.feature is not None:
                     layer.visible = False  # no result for this field: an old heatmap over new cells would lie
         self._caption()
+        self._dim()
         self.bench.picking.connect()
+
+    def set_dim(self, dim: bool) -> None:
+        """Whether the cells are drawn darker under heatmaps."""
+        self.dim = dim
+        self.bench.side.set_dimmed(dim)
+        self._dim()
+
+    def _dim(self) -> None:
+        covered = any(layer.visible for layer in self.bench.slots.layers)
+        self.bench.images.set_dimmed(self.dim and covered)
 
     def _caption(self) -> None:
         s = self.bench.session
@@ -170,8 +182,14 @@ class Showing:
             words.insert(1, f"field {s.field_name}")
         role = s.roles.get(s.well or "")
         text = " · ".join(word for word in [*words, role] if word)
+        shown = [
+            f"{HUE_NAMES[i]}: {overlay_name(slot.feature, slot.kind)}"
+            for i, slot in enumerate(s.slots)
+            if slot.feature is not None and getattr(self.bench.slots.layer(i), "visible", False)
+        ]
         overlay = compat.text_overlay(self.bench.viewer)
-        overlay.text, overlay.position, overlay.visible = text, "top_left", True
+        overlay.text = "\n".join([text, ", ".join(shown)]) if shown else text
+        overlay.position, overlay.visible = "top_left", True
         s.status = f"Showing {text}."
 
     def feature(self, feature: int | None, slot: int = 0, kind: str | None = None) -> None:
@@ -183,6 +201,8 @@ class Showing:
         s.slots = s.with_slot(slot, SlotState(feature, kind or old.kind))
         if feature is None:
             self.bench.slots.clear(slot)
+            self._caption()
+            self._dim()
             return
         s.feature = feature
         if s.side_by_side:
@@ -211,6 +231,8 @@ class Showing:
         s = self.bench.session
         if (overlay.well, overlay.field) == (s.well, s.field_name) and not s.side_by_side:
             self.bench.slots.show(slot, overlay)
+            self._caption()
+            self._dim()
 
     def _pixel_size(self) -> float | None:
         s = self.bench.session
@@ -231,6 +253,7 @@ class Showing:
             layer = self.bench.slots.layer(index)
             if layer is not None:
                 layer.visible = visible and state.feature is not None
+        self._dim()
 
     def pair(self) -> tuple[str, str] | None:
         """Choose a control and a perturbed well to compare: of each side the well nearest to its median.
@@ -273,9 +296,9 @@ class Showing:
         def done(sides: tuple[Side, Side]) -> None:
             if (sides[0].overlay is None) != (sides[1].overlay is None):
                 sides = tuple(Side(side.picture, None, side.caption) for side in sides)  # type: ignore[assignment]
-            self.bench.side.show(*sides, slot=slot)
+            self.bench.side.show(*sides, slot=slot, dim=self.dim)
             compat.text_overlay(self.bench.viewer).visible = False
-            self.bench.viewer.reset_view()
+            self.bench.jobs.soon(self.bench.viewer.reset_view)  # the grid's halves have no size yet
             s.side_by_side = True
             s.status = f"Control {left} beside perturbed {right}: same contrast, same heatmap limits."
 
@@ -291,4 +314,4 @@ class Showing:
         self.bench.side.end()
         compat.text_overlay(self.bench.viewer).visible = self.bench.session.well is not None
         self.bench.session.side_by_side = False
-        self.bench.viewer.reset_view()
+        self.bench.jobs.soon(self.bench.viewer.reset_view)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from napari_phenolens.viewer import compat
-from napari_phenolens.viewer.images import KEY, Picture, find_layer, layer_data, role_of
+from napari_phenolens.viewer.images import DIMMED, KEY, Picture, find_layer, layer_data, role_of
 from napari_phenolens.viewer.slots import OPACITY, Overlay, apply_overlay, overlay_options
 
 SIDES = ("control", "perturbed")
@@ -50,8 +50,18 @@ class SideBySide:
         """The layers of the pair."""
         return [layer for layer in self.viewer.layers if (role_of(layer) or ("",))[0] == "side"]
 
-    def show(self, control: Side, perturbed: Side, *, slot: int = 0) -> None:
-        """Show two wells beside each other; called again, it swaps the data of the layers that are there."""
+    def show(self, control: Side, perturbed: Side, *, slot: int = 0, dim: bool = False) -> None:
+        """Show two wells beside each other; called again, it swaps the data of the layers that are there.
+
+        Parameters
+        ----------
+        control, perturbed : Side
+            Left and right.
+        slot : int
+            Whose colours the heatmaps have.
+        dim : bool
+            Whether the cells are drawn darker under the heatmaps.
+        """
         if self._before is None:
             self._remember()
         self._unlink()
@@ -67,6 +77,7 @@ class SideBySide:
         grid.spacing = 0.02
         grid.enabled = True
         self._link(wanted)
+        self.set_dimmed(dim)
 
     def end(self) -> None:
         """Take the pair away and restore grid and layers as they were."""
@@ -84,6 +95,13 @@ class SideBySide:
 
     def _heatmaps(self) -> list[Any]:
         return [layer for layer in self.layers if role_of(layer)[-1] is None]  # type: ignore[index]
+
+    def set_dimmed(self, dimmed: bool) -> None:
+        """Draw the cells darker where heatmaps lie over them, or as bright as they are."""
+        heatmaps = self._heatmaps()
+        for layer in self.layers:
+            if layer not in heatmaps:
+                layer.opacity = DIMMED if dimmed and heatmaps else 1.0
 
     def set_opacity(self, opacity: float) -> None:
         """Set the opacity of the heatmaps, 0 to 1."""

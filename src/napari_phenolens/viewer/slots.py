@@ -15,7 +15,7 @@ from napari_phenolens.viewer.session import SLOTS
 # Okabe and Ito's hues, told apart by colour-blind eyes; each ramp starts clear, so that nothing hides the cells.
 HUES = ((0.98, 0.62, 0.05), (0.35, 0.80, 1.0), (0.95, 0.45, 0.80))
 HUE_NAMES = ("orange", "sky blue", "pink")
-OPACITY = 0.75
+OPACITY = 0.8
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def ramp(index: int, kind: str) -> Any:
     if kind == "alignment":
         points = [[0.25, 0.4, 1.0, 1.0], [0.25, 0.4, 1.0, 0.0], [r, g, b, 0.0], [r, g, b, 1.0]]
         return Colormap(points, name=f"phenolens-signed-{index + 1}", controls=[0.0, 0.5, 0.5, 1.0])
-    points = [[r * 0.7, g * 0.35, b * 0.7, 0.0], [r, g, b, 0.75], [*light, 1.0]]
-    return Colormap(points, name=f"phenolens-{index + 1}", controls=[0.0, 0.5, 1.0])
+    points = [[r, g, b, 0.0], [r, g, b, 0.55], [r, g, b, 0.9], [*light, 1.0]]
+    return Colormap(points, name=f"phenolens-{index + 1}", controls=[0.0, 0.4, 0.75, 1.0])
 
 
 def display_limits(limits: tuple[float, float], kind: str) -> tuple[float, float]:

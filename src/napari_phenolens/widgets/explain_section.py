@@ -16,7 +16,7 @@ _COLUMNS = (
     ("feature", "Feature", "The feature's number."),
     ("activation", "Activation", "The feature's value at this place."),
     ("share", "Share", "How much of what the features say of this place is this feature."),
-    ("percentile", "Among controls", "The percentile of this value among all foreground patches of the control wells."),
+    ("percentile", "Percentile", "The percentile of this value among all foreground patches of the control wells."),
     ("well_z", "Well z", "The well's mean of this feature, in standard deviations of the control wells."),
 )
 ROWS = 20

@@ -50,18 +50,18 @@ FEATURE_COLUMNS = (
         "False discovery rate over all features. A small q says that something changed; the effect says what to "
         "look at. Empty: too few wells.",
     ),
-    Column("density", "Density", "The share of foreground patches where the feature is active, over the whole plate."),
-    Column(
-        "technical",
-        "Technical",
-        "Whether the feature follows the plate's layout (row, column, edge) among the controls: yes, no, or ? "
-        "(not estimable).",
-    ),
     Column(
         "group",
         "Group",
         "Features whose well means go together: one phenotype. ★ marks the strongest of the group.",
     ),
+    Column(
+        "technical",
+        "Tech.",
+        "Whether the feature follows the plate's layout (row, column, edge) among the controls: yes, no, or ? "
+        "(not estimable).",
+    ),
+    Column("density", "Active", "The share of foreground patches where the feature is active, over the whole plate."),
 )
 COVARIATE_COLUMNS = (
     Column("covariate", "Covariate", "A plain measurement of the wells."),

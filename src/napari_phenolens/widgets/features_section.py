@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QPushButton,
     QTableView,
+    QToolButton,
     QWidget,
 )
 
@@ -26,14 +27,14 @@ from napari_phenolens.widgets.well_plot import WellPlot
 
 WAIT_MS = 120
 _WIDTHS = {
-    "feature": 62,
-    "covariate": 120,
-    "effect": 122,
-    "auroc": 54,
-    "q": 54,
-    "density": 56,
-    "technical": 40,
-    "group": 46,
+    "feature": 52,
+    "covariate": 130,
+    "effect": 106,
+    "auroc": 50,
+    "q": 46,
+    "group": 44,
+    "technical": 38,
+    "density": 50,
 }
 
 
@@ -63,6 +64,7 @@ class FeaturesSection(Section):
         tip(self.export_button, "features.export").clicked.connect(self._export)
         self.which = QComboBox()
         self.which.addItems(["Features", "Covariates"])
+        self.which.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         tip(self.which, "features.which").currentIndexChanged.connect(self._fill)
         self.search = QLineEdit()
         self.search.setPlaceholderText("Search: F17, effect > 2, q < 0.05 …")
@@ -78,12 +80,17 @@ class FeaturesSection(Section):
         self.hide_technical = QCheckBox("Hide technical")
         tip(self.hide_technical, "features.technical").toggled.connect(self._filter)
         self.warnings, self.sides, self.found = hint(), hint(), hint()
+        self.more = QToolButton()
+        self.more.setCheckable(True)
+        self.more.setAutoRaise(True)
+        tip(self.more, "features.notes").toggled.connect(self._tell)
         self._build_table()
         self.plot = WellPlot()
         self.body.addWidget(self.empty)
         self.body.addLayout(row(self.compare_button, self.which, self.export_button))
         self.body.addWidget(self.sides)
         self.body.addWidget(self.warnings)
+        self.body.addWidget(self.more)
         self.body.addWidget(self.search)
         self.body.addLayout(row(self.grouped, self.hide_technical))
         self.body.addWidget(self.table)
@@ -106,7 +113,6 @@ class FeaturesSection(Section):
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.setItemDelegate(EffectDelegate(self.table))
-        self.table.setAlternatingRowColors(True)
         self.table.setShowGrid(False)
         self.table.setWordWrap(False)
         self.table.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
@@ -144,20 +150,25 @@ class FeaturesSection(Section):
             )
             self.which.model().item(1).setEnabled(comparison is not None and comparison.covariates is not None)
             self.which.setCurrentIndex(0)
-        self.warnings.setVisible(there and bool(comparison.warnings))
+        notes = comparison.warnings if comparison is not None else ()
+        self.warnings.setVisible(bool(notes))
+        self.more.setVisible(len(notes) > 1)
         if comparison is not None:
             self.sides.setText(comparison.sides)
             self.sides.setVisible(bool(comparison.sides))
-            shown = comparison.warnings[:3]
-            more = (
-                f"\n…and {len(comparison.warnings) - 3} more (rest the mouse here)"
-                if len(comparison.warnings) > 3
-                else ""
-            )
-            self.warnings.setText("\n".join(f"⚠ {text}" for text in shown) + more)
-            self.warnings.setToolTip("\n\n".join(comparison.warnings))
+            self._tell()
         self._fill()
         self._state()
+
+    def _tell(self, _value: object = None) -> None:
+        """Show the first thing to know, or all."""
+        comparison = self.bench.session.comparison
+        notes = comparison.warnings if comparison is not None else ()
+        shown = notes if self.more.isChecked() else notes[:1]
+        self.warnings.setText("\n".join(f"⚠ {text}" for text in shown))
+        self.warnings.setToolTip("\n\n".join(notes))
+        left = len(notes) - 1
+        self.more.setText("Show less" if self.more.isChecked() else f"{left} more to know before believing this table")
 
     def _state(self, _value: object = None) -> None:
         missing = self.bench.comparing.ready()

@@ -112,9 +112,11 @@ def hint(text: str = "") -> QLabel:
     """Give a line of help that wraps; long words never widen the dock."""
     label = QLabel(text)
     label.setWordWrap(True)
-    label.setMinimumWidth(40)
+    label.setMinimumWidth(220)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    policy.setHeightForWidth(True)
+    label.setSizePolicy(policy)
     return label
 
 

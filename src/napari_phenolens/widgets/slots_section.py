@@ -38,9 +38,12 @@ class SlotsSection(Section):
         self.visible = QCheckBox("Show")
         self.visible.setChecked(True)
         tip(self.visible, "slots.visible").toggled.connect(bench.showing.set_heatmaps_visible)
+        self.dim = QCheckBox("Dim cells")
+        self.dim.setChecked(bench.showing.dim)
+        tip(self.dim, "slots.dim").toggled.connect(bench.showing.set_dim)
         self.text = hint()
         self.body.addLayout(grid)
-        self.body.addLayout(row(self.visible, QLabel("Opacity"), self.opacity, stretch=2))
+        self.body.addLayout(row(self.visible, self.dim, QLabel("Opacity"), self.opacity, stretch=3))
         self.body.addWidget(self.text)
         events = bench.session.events
         for signal in (events.slots, events.feature, events.run):

@@ -62,6 +62,8 @@ class StatusLine(QWidget):
         super().__init__(parent)
         self.bench = bench
         self.text = hint()
+        self.text.setMinimumHeight(2 * self.text.fontMetrics().lineSpacing())  # two lines, so that nothing jumps
+        self.text.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
         self.bar = QProgressBar()
         self.bar.setRange(0, 0)
         self.bar.setTextVisible(False)

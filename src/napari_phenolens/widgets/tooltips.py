@@ -78,6 +78,7 @@ TIPS: dict[str, tuple[str, str]] = {
     "run.start": ("Run", "Run the model over the plate. Goes on where an earlier run was stopped."),
     "run.cancel": ("Cancel", "Stop. What was computed is kept, and the next run goes on from there."),
     "features.compare": ("Compare", "Rank all features by how strongly the perturbed wells differ from the controls."),
+    "features.notes": ("All notes on this comparison", "What one must know before believing the table."),
     "features.search": (
         "Search features",
         "A number (17 or F17), a word (technical, group 3), or a condition: effect > 2, q < 0.05, density < 0.1.",
@@ -107,6 +108,10 @@ TIPS: dict[str, tuple[str, str]] = {
     "slots.show": ("Show in this slot", "Lay the feature chosen in the table over the cells in this colour."),
     "slots.clear": ("Clear this slot", "Take this heatmap off the cells."),
     "slots.opacity": ("Opacity of heatmaps", "How strongly the heatmaps cover the cells."),
+    "slots.dim": (
+        "Dim the cells under heatmaps",
+        "Draw the cells darker while a heatmap lies over them, so that its colour is seen.",
+    ),
     "slots.visible": ("Show heatmaps", "Show or hide all heatmaps (key H)."),
     "compare.toggle": (
         "Control beside perturbed",

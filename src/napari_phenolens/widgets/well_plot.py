@@ -82,6 +82,7 @@ class WellPlot(QWidget):
         left.setTicks([[(row, role) for row, role in enumerate(reversed(sides))]])
         for name in ("left", "bottom"):
             axis = plot.getAxis(name)
+            axis.enableAutoSIPrefix(False)
             axis.setPen(pg.mkPen(ink))
             axis.setTextPen(pg.mkPen(ink))
         plot.setLabel("bottom", title)

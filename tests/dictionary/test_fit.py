@@ -131,7 +131,7 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
         end = time.monotonic() + 60
         while not path.exists() and child.poll() is None and time.monotonic() < end:
             time.sleep(0.02)
-        time.sleep(0.3)
+        time.sleep(0.05)
         assert child.poll() is None, "killed in the middle"
     finally:
         child.send_signal(signal.SIGKILL)
@@ -143,8 +143,12 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     for target in (path, whole):
         with pytest.raises(Cancelled):
             fit_dictionary(
-                X[:1500], 64, (4, 2), "icfl", 4000, 7, batch=512, checkpoint=target, checkpoint_every=stop, cancel=lambda target=target: _step_of(target) >= stop,
-            )  # fmt: skip
+                *(X[:1500], 64, (4, 2), "icfl", 4000, 7),
+                batch=512,
+                checkpoint=target,
+                checkpoint_every=stop,
+                cancel=lambda target=target: _step_of(target) >= stop,
+            )
     from safetensors.numpy import load_file
 
     one, two = load_file(path), load_file(whole)

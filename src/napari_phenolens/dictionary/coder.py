@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_phenolens.dictionary import kernels
 from napari_phenolens.dictionary.blocks import Work, run_blocks
 from napari_phenolens.dictionary.reference import check_atoms, check_rows, check_sparsity, finite_rows
 from napari_phenolens.progress import CancelCallback
@@ -21,6 +20,8 @@ Codes = tuple[NDArray[np.int32], NDArray[np.float32]]
 
 def padded(atoms: NDArray[np.float32]) -> NDArray[np.float32]:
     """Atoms with zero rows added up to a multiple of the kernels' block."""
+    from napari_phenolens.dictionary import kernels  # numba: only where something is coded, not where a lens is read
+
     m, p = atoms.shape
     out = np.zeros((-(-m // kernels.BLOCK) * kernels.BLOCK, p), np.float32)
     out[:m] = atoms
@@ -82,6 +83,8 @@ class IcflCoder:
 
     def encode(self, x: Any, *, unit: bool = False, cancel: CancelCallback | None = None) -> Codes:
         """Code rows x (n, p); `unit` norms each row to one first. See `icfl_encode`."""
+        from napari_phenolens.dictionary import kernels
+
         check_rows(x, self.p)
         n, k = x.shape[0], self.rounds * self.per_round
         index = np.zeros((n, k), np.int32)
@@ -116,6 +119,8 @@ class IcflCoder:
     def _pursue_without_gram(
         self, rows: NDArray[np.float32], c: NDArray[np.float32], index: NDArray[np.int32], value: NDArray[np.float32]
     ) -> None:
+        from napari_phenolens.dictionary import kernels
+
         one_round = kernels.residual_kernel(self.per_round)
         residual = rows.copy()
         used = np.zeros(len(rows), np.int64)
@@ -159,6 +164,8 @@ def icfl_encode(x: ArrayLike, atoms: ArrayLike, rounds: int, per_round: int) -> 
 
 def decode(index: NDArray[Any], value: NDArray[Any], atoms: NDArray[np.float32]) -> NDArray[np.float32]:
     """Sum of the coded atoms, (n, p) float32."""
+    from napari_phenolens.dictionary import kernels
+
     out = np.zeros((len(index), atoms.shape[1]), np.float32)
 
     def make_work() -> Work:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_phenolens.dictionary import kernels
 from napari_phenolens.dictionary.blocks import Work, run_blocks
 from napari_phenolens.dictionary.coder import Codes, chunk_rows, padded, unit_rows
 from napari_phenolens.dictionary.errors import DictionaryError
@@ -60,6 +59,8 @@ class TopKCoder:
 
     def encode(self, x: Any, *, unit: bool = False, cancel: CancelCallback | None = None) -> Codes:
         """Code rows x (n, p); `unit` norms each row to one first; a row without direction then has an empty code."""
+        from napari_phenolens.dictionary import kernels
+
         check_rows(x, self.p)
         n = x.shape[0]
         index = np.zeros((n, self.k), np.int32)

@@ -42,12 +42,12 @@ RATIO = "nuclear / ring GFP (hand-made)"
 HEAD = ("", "(a) in-sample Z'", "(b) Z', split halves", "(b) SSMD, split halves", "(c) Z', other drug's choice",
         "(c) SSMD", "(d) dose, leading", "(d) dose, best of ten", "(e) shift of E12-H12")  # fmt: skip
 
-EXPLAINED = """Neither the lens nor any choice of a feature used the doses. Figures stand with their 95 % bootstrap-by-well
-intervals; wells are drawn within negatives, positives and dose series.
+EXPLAINED = """Neither the lens nor any choice of a feature used the doses. Figures stand with their 95 %
+bootstrap-by-well intervals; wells are drawn within negatives, positives and dose series.
 
-- **(a) is in-sample**: the ten leading features were chosen on the very wells that their Z' is quoted on.
-- (b) is the median over splits of the wells into halves: the leading feature by the default ranking is chosen on one half
-  and tested on the other. A sign that does not hold counts as Z' = -inf.
+- **(a) is in-sample**: the ten leading features were chosen on the wells that their Z' is quoted on.
+- (b) is the median over splits of the wells into halves: the leading feature by the default ranking is chosen on one
+  half and tested on the other. A sign that does not hold counts as Z' = -inf.
 - (c) was chosen on the other drug's rows and tested on this one's; its interval holds the choice.
 - (d) is Spearman's correlation over the dose series, in the direction of the effect.
 - (e) is the shift of the untreated wells E12 to H12 from the negatives as a share of the positives' shift.
@@ -174,7 +174,7 @@ def of_scalar(run: Any, drug: str, value: pd.Series, args: argparse.Namespace) -
 
 
 def translocation_ratio(plate: Any, wells: list[str]) -> pd.DataFrame:
-    """Measure mean GFP and the GFP ratio of nucleus and a ring of 2 to 6 px about it, a mean over nuclei (Otsu) a well."""
+    """Measure mean GFP and the GFP ratio of nucleus and a ring of 2 to 6 px about it, per well."""
     from scipy import ndimage
     from skimage.filters import gaussian, threshold_otsu
     from skimage.measure import label
@@ -218,8 +218,9 @@ def table_of(rows: list[list[str]]) -> str:
 def report(run: Any, plate: Any, args: argparse.Namespace) -> str:
     lens = run.lens
     made = (
-        f"Made by `tools/report_bbbc013.py` from the run of {run.plate_name}: encoder {lens.encoder} (block {lens.block}), "
-        f"{run.n_features} features, whitening {lens.whitening.kind}, dictionary {lens.dictionary.method}. "
+        f"Made by `tools/report_bbbc013.py` from the run of {run.plate_name}: "
+        f"encoder {lens.encoder} (block {lens.block}), {run.n_features} features, whitening {lens.whitening.kind}, "
+        f"dictionary {lens.dictionary.method}. "
         f"Seed {args.seed}, {args.bootstrap} resamples by well, {args.splits} splits."
     )
     text = ["# BBBC013: what the features of one run say", made, EXPLAINED]
@@ -235,9 +236,7 @@ def report(run: Any, plate: Any, args: argparse.Namespace) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
-    parser.add_argument(
-        "--plate", type=Path, default=None, help="the plate's folder; the one that the run remembers by default"
-    )
+    parser.add_argument("--plate", type=Path, default=None, help="the plate's folder, where it has moved")
     parser.add_argument("--platemap", type=Path, default=None)
     parser.add_argument("--out", type=Path, default=None, help="a markdown file; the screen by default")
     parser.add_argument("--bootstrap", type=int, default=2000)

@@ -154,16 +154,15 @@ def split_values(
     rows = [_one(values, design.side, half, once) for half in halves]
     table = pd.DataFrame(rows, columns=["column", "sign", "zprime", "ssmd"])
     table.insert(0, "feature", features[table.pop("column").to_numpy(dtype=np.intp)])
-    z, s = float(table["zprime"].median()), float(table["ssmd"].median())
+    z, s = _median(table["zprime"].to_numpy()), _median(table["ssmd"].to_numpy())
     z_draws: list[float] = []
     s_draws: list[float] = []
     if bootstrap:
         some = halves if len(halves) <= 100 else halves[rng.choice(len(halves), 100, replace=False)]
         for weights in resample_weights(strata_of(design), bootstrap, rng):
             found = np.array([_one(values, design.side, half, weights)[2:] for half in some])
-            known = found[~np.isnan(found).any(axis=1)]
-            z_draws.append(float(np.median(known[:, 0])) if len(known) else float("nan"))
-            s_draws.append(float(np.median(known[:, 1])) if len(known) else float("nan"))
+            z_draws.append(_median(found[:, 0]))
+            s_draws.append(_median(found[:, 1]))
     return SplitHalf(
         table,
         percentile_interval(table["zprime"].to_numpy(), z),
@@ -171,6 +170,12 @@ def split_values(
         percentile_interval(z_draws, z),
         percentile_interval(s_draws, s),
     )
+
+
+def _median(values: Floats) -> float:
+    """Median of the numbers among the values; NaN where there are none."""
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if len(known) else float("nan")
 
 
 def _halves(design: Design, splits: int, rng: np.random.Generator) -> Bools:

@@ -24,7 +24,8 @@ def segment_nuclei(image: Image, pixel_size: float | None = None) -> Labels:
     The image is smoothed, its background subtracted, and thresholded by Otsu's method on a square-root scale, so that
     dim nuclei beside bright ones are kept; a threshold within four spreads of the background means an empty field.
     Clumps are parted by a watershed on the smoothed distance transform, with a seed distance taken from the field's own
-    nuclei. Objects far smaller than the field's median are dropped.
+    nuclei; each nucleus ends where its light falls to 0.6 of its mean. Objects far smaller than
+    the field's median are dropped.
 
     Parameters
     ----------
@@ -57,7 +58,8 @@ def segment_nuclei(image: Image, pixel_size: float | None = None) -> Labels:
     pixels = np.nan_to_num(pixels.astype(np.float32, copy=False))
     sigma = 1.2 if pixel_size is None else float(np.clip(_SIGMA_UM / pixel_size, 0.8, 4.0))
     smooth = ndi.gaussian_filter(pixels, sigma, mode="reflect")
-    mask = _threshold(smooth)
+    light, spread = _above_background(smooth)
+    mask = _threshold(light, spread)
     if mask is None:
         return none
     mask = ndi.binary_fill_holes(ndi.binary_opening(mask, iterations=1))
@@ -66,27 +68,45 @@ def segment_nuclei(image: Image, pixel_size: float | None = None) -> Labels:
     if radius is None:
         return none
     seeds = _seeds(distance, radius)
-    labels = watershed(-distance, seeds, mask=mask)
+    labels = _half_height(watershed(-distance, seeds, mask=mask), light)
     # parts of the mask whose peak was too low for a seed are debris and stay out
     return _believable(labels, radius, pixel_size)
 
 
-def _threshold(smooth: NDArray[np.float32]) -> NDArray[np.bool_] | None:
+def _above_background(smooth: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+    """Give the light above the background, and the background's spread."""
+    level, spread = background_level(smooth)
+    return np.maximum(smooth - np.float32(level), np.float32(0.0)), spread
+
+
+def _threshold(light: NDArray[np.float32], spread: float) -> NDArray[np.bool_] | None:
     """Part nuclei from background; None where there is only background."""
     from skimage.filters import threshold_otsu
 
-    level, spread = background_level(smooth)
-    above = np.sqrt(np.clip(smooth - level, 0.0, None))
+    scaled = np.sqrt(light)
     # a few very bright (mitotic, dead) nuclei must not set the scale
-    above = np.minimum(above, np.percentile(above, 99.5))
-    if float(above.max()) <= 0.0:
+    scaled = np.minimum(scaled, np.percentile(scaled[::2, ::2], 99.5))
+    if float(scaled.max()) <= 0.0:
         return None
-    cut = float(threshold_otsu(above))
+    cut = float(threshold_otsu(scaled))
     # nothing stands out of the background: an empty field, or noise
     if cut**2 < 4.0 * spread:
         return None
-    mask: NDArray[np.bool_] = above > cut
+    mask: NDArray[np.bool_] = scaled > cut
     return mask
+
+
+def _half_height(labels: Labels, light: NDArray[np.float32]) -> Labels:
+    """Cut each nucleus where its light falls to 0.6 of its mean; one threshold for all draws bright ones too large."""
+    from scipy import ndimage as ndi
+
+    flat = labels.ravel()
+    area = np.bincount(flat)
+    mean = np.bincount(flat, weights=light.ravel().astype(np.float64)) / np.maximum(area, 1)
+    # only the rim may go: dark nucleoli would leave holes
+    kept = ndi.binary_fill_holes((labels > 0) & (light >= 0.6 * mean[labels]))
+    cut: Labels = np.where(kept, labels, 0).astype(np.int32)
+    return cut
 
 
 def _typical_radius(mask: NDArray[np.bool_], distance: NDArray[np.float32], pixel_size: float | None) -> float | None:

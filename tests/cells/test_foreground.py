@@ -31,7 +31,7 @@ def test_auto_takes_nuclei_and_a_distance_from_their_diameter() -> None:
     fg = Foreground.fit([field(seed=s) for s in range(3)], CHANNELS)
     assert (fg.kind, fg.channel) == ("nuclei", "DNA")
     assert fg.diameter == pytest.approx(18, rel=0.15)
-    assert fg.distance == pytest.approx(fg.diameter, abs=0.02)
+    assert fg.distance == pytest.approx(0.85 * fg.diameter, abs=0.02)
 
 
 def test_nuclei_rule_does_not_follow_the_stain() -> None:

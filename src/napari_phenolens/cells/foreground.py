@@ -20,7 +20,7 @@ Labels = NDArray[np.int32]
 Mask = NDArray[np.bool_]
 
 # nuclear diameters round a nucleus that count as its cell: about the reach of the cytoplasm of a spread cell
-DISTANCE_IN_DIAMETERS = 1.0
+DISTANCE_IN_DIAMETERS = 0.85
 # spreads above the background where foreground starts; low, so that dim cytoplasm stays
 SPREADS = 4.0
 
@@ -93,7 +93,7 @@ class Foreground:
         kind : {"auto", "nuclei", "background", "none"}
             ``auto`` takes ``nuclei`` where a nuclear channel is known and shows nuclei, else ``background``.
         distance : float, optional
-            Pixels from a nucleus that still count; default the median nuclear diameter.
+            Pixels from a nucleus that still count; default 0.85 of the median nuclear diameter.
         pixel_size : float, optional
             Micrometres per pixel of the fields.
         smooth : float

@@ -11,6 +11,7 @@ import pandas as pd
 from napari_phenolens.encoders.base import Encoder
 from napari_phenolens.encoders.errors import EncoderError
 from napari_phenolens.encoders.weights import packaged
+from napari_phenolens.threads import budget
 
 
 @dataclass(frozen=True)
@@ -152,5 +153,9 @@ def load_encoder(
     EncoderError
         Where there is no such encoder, device or block, or the weights do not fit.
     """
-    spec = find_spec(name)
-    return spec.load(Path(weights) if weights is not None else None, pick_device(device), block)
+    import torch
+
+    spec, where = find_spec(name), pick_device(device)
+    if where.startswith("cpu") and torch.get_num_threads() != budget():
+        torch.set_num_threads(budget())
+    return spec.load(Path(weights) if weights is not None else None, where, block)

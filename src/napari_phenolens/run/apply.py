@@ -15,10 +15,10 @@ import numpy.typing as npt
 from napari_phenolens.encoders import Encoder, load_encoder
 from napari_phenolens.lens import Lens, Normalisation, load_lens
 from napari_phenolens.progress import CancelCallback, Progress, ProgressCallback, check_cancelled
+from napari_phenolens.run.bench import Bench, Query, field_units, sample_images, scenes
 from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.field_tokens import TokenSettings
-from napari_phenolens.run.fit import Bench, Query, field_units, sample_images, scenes
-from napari_phenolens.run.layout import RunPlan, create_arrays, open_arrays, well_rows, write_json
+from napari_phenolens.run.layout import PLATEMAP_INDEX, RunPlan, create_arrays, open_arrays, well_rows, write_json
 from napari_phenolens.run.pixels import fit_normalisation
 from napari_phenolens.run.reader import Run, open_run
 from napari_phenolens.run.source import BAD_FIELD, TokenSource, control_fields
@@ -154,7 +154,7 @@ def _apply(
         plan = _plan(lens, bench, wanted, recentre)
         np.save(scale, np.stack([source.half.centre, source.half.spread]), allow_pickle=False)
         lens.save(folder / "lens.safetensors")
-        plate.metadata.to_csv(folder / "platemap.csv", index_label="well")
+        plate.metadata.to_csv(folder / "platemap.csv", index_label=PLATEMAP_INDEX)
         create_arrays(folder, plan)
         plan.save(folder)  # last: a folder without it is no run yet
     shift = _recentre(folder, bench, lens, cancel) if plan.recentre else None

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_phenolens.encoders import load_encoder
+from napari_phenolens.run.bench import resolve_channels
 from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.field_tokens import BATCH_TOKENS, TokenSettings, pooling_for
-from napari_phenolens.run.fit import MARGIN, resolve_channels
+from napari_phenolens.run.fit import MARGIN
 from napari_phenolens.run.geometry import cut_tiles
 from napari_phenolens.run.pixels import fit_normalisation, normalise
 

@@ -26,9 +26,10 @@ class TilePlan:
     grid : tuple of int
         Patches of the field, (h, w).
     padded : tuple of int
-        The grid with its padding, at least one tile.
+        The grid with its padding: the margin on every side, so that the field's border too is seen from the inner part
+        of a tile, and at least one tile.
     rows, columns : tuple of int
-        Tile origins in patches along each axis.
+        Tile origins in patches of the padded grid, along each axis.
     """
 
     shape: tuple[int, int]
@@ -45,17 +46,16 @@ class TilePlan:
         """Tile origins in patches, row-major."""
         return [(r, c) for r in self.rows for c in self.columns]
 
-    def kept(self, origin: tuple[int, int]) -> tuple[slice, slice]:
-        """Give the part of a tile that is kept, as slices in the tile's own patches.
+    @property
+    def inner(self) -> slice:
+        """The part of a tile that is kept, along either axis, in the tile's own patches."""
+        return slice(self.margin, self.tile - self.margin)
 
-        The rim is dropped, but for the sides on which the tile touches the border of the (padded) field.
-        """
-        parts = []
-        for start, size in zip(origin, self.padded, strict=True):
-            low = 0 if start == 0 else self.margin
-            high = self.tile if start + self.tile == size else self.tile - self.margin
-            parts.append(slice(low, high))
-        return parts[0], parts[1]
+    @property
+    def inside(self) -> tuple[slice, slice]:
+        """Where the field's grid lies in the padded one."""
+        h, w = self.grid
+        return slice(self.margin, self.margin + h), slice(self.margin, self.margin + w)
 
 
 def axis_origins(size: int, tile: int, margin: int) -> tuple[int, ...]:
@@ -85,7 +85,7 @@ def plan_tiles(shape: tuple[int, int], patch: int, tile: int, margin: int) -> Ti
     """
     grid = patch_grid(shape, patch)
     side = tile // patch
-    padded = tuple(max(-(-n // patch), side) for n in shape)
+    padded = tuple(max(-(-n // patch) + 2 * margin, side) for n in shape)
     rows, columns = (axis_origins(n, side, margin) for n in padded)
     return TilePlan(shape, patch, side, margin, grid, (padded[0], padded[1]), rows, columns)
 
@@ -107,8 +107,9 @@ def cut_tiles(pixels: Floats, plan: TilePlan) -> Floats:
     """
     p, side = plan.patch, plan.tile * plan.patch
     wanted = [n * p for n in plan.padded]
-    pads = [(0, n - have) for n, have in zip(wanted, pixels.shape[1:], strict=True)]
-    if any(b for _, b in pads):
+    before = plan.margin * p
+    pads = [(before, n - have - before) for n, have in zip(wanted, pixels.shape[1:], strict=True)]
+    if any(map(any, pads)):
         pixels = np.pad(pixels, [(0, 0), *pads], mode="reflect")
     return np.stack([pixels[:, r * p : r * p + side, c * p : c * p + side] for r, c in plan.origins])
 
@@ -129,21 +130,25 @@ def assemble(tokens: Floats, plan: TilePlan) -> Floats:
         ``(h, w, d)`` float32.
     """
     total = np.zeros((*plan.padded, tokens.shape[-1]), np.float32)
-    for (r, c), values in zip(plan.origins, tokens, strict=True):
-        ys, xs = plan.kept((r, c))
-        total[r + ys.start : r + ys.stop, c + xs.start : c + xs.stop] += values[ys, xs]
-    h, w = plan.grid
-    total[:h, :w] /= coverage(plan)[:h, :w, None].astype(np.float32)
-    return total[:h, :w]
+    for origin, values in zip(plan.origins, tokens, strict=True):
+        total[_kept(plan, origin)] += values[plan.inner, plan.inner]
+    out = total[plan.inside].copy()
+    out /= coverage(plan)[..., None].astype(np.float32)
+    return out
+
+
+def _kept(plan: TilePlan, origin: tuple[int, int]) -> tuple[slice, slice]:
+    """Where the kept part of a tile lies in the padded grid."""
+    low, high = plan.inner.start, plan.inner.stop
+    return slice(origin[0] + low, origin[0] + high), slice(origin[1] + low, origin[1] + high)
 
 
 def coverage(plan: TilePlan) -> npt.NDArray[np.int32]:
-    """Count the tiles that keep each patch of the padded grid."""
+    """Count the tiles that keep each patch of the field, ``(h, w)``."""
     count = np.zeros(plan.padded, np.int32)
-    for r, c in plan.origins:
-        ys, xs = plan.kept((r, c))
-        count[r + ys.start : r + ys.stop, c + xs.start : c + xs.stop] += 1
-    return count
+    for origin in plan.origins:
+        count[_kept(plan, origin)] += 1
+    return count[plan.inside]
 
 
 def tile_positions(plan: TilePlan) -> npt.NDArray[np.int32]:
@@ -156,12 +161,11 @@ def tile_positions(plan: TilePlan) -> npt.NDArray[np.int32]:
     """
     place = np.full(plan.padded, -1, np.int32)
     inside = np.arange(plan.tile**2, dtype=np.int32).reshape(plan.tile, plan.tile)
-    for r, c in plan.origins:
-        ys, xs = plan.kept((r, c))
-        place[r + ys.start : r + ys.stop, c + xs.start : c + xs.stop] = inside[ys, xs]
-    place[coverage(plan) > 1] = -1
-    h, w = plan.grid
-    return place[:h, :w]
+    for origin in plan.origins:
+        place[_kept(plan, origin)] = inside[plan.inner, plan.inner]
+    found = place[plan.inside].copy()
+    found[coverage(plan) > 1] = -1
+    return found
 
 
 def position_offsets(plan: TilePlan, offsets: npt.NDArray[np.floating]) -> Floats:

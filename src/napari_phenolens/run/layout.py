@@ -26,6 +26,7 @@ from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.sketch import ACTIVATION_BINS, ALIGNMENT_BINS
 
 SCHEMA = 1
+PLATEMAP_INDEX = "phenolens_well"  # column of platemap.csv that names the wells, whatever the map calls its own
 BEST = 4  # best examples of a feature kept for each well
 
 

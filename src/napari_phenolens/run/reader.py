@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from napari_phenolens.lens import Lens, load_lens
 from napari_phenolens.run.errors import RunError
-from napari_phenolens.run.layout import BEST, RunPlan, open_arrays, well_rows
-from napari_phenolens.run.sketch import ACTIVATION_BINS, quantile
-
-if TYPE_CHECKING:
-    import zarr
-
-    from napari_phenolens.plate import Plate
+from napari_phenolens.run.files import RunFiles
+from napari_phenolens.run.layout import BEST, well_rows
+from napari_phenolens.run.sketch import quantile
 
 Floats = npt.NDArray[np.float32]
 Per = Literal["patch", "field", "cell"]
@@ -29,157 +22,8 @@ Kind = Literal["activation", "alignment", "active"]
 UPPER_LIMIT = 0.995  # quantile of the active patches over all wells at which a heatmap's colours end
 
 
-class Run:
-    """A lens applied to a plate, on disk. Open one with `open_run`.
-
-    Attributes
-    ----------
-    path : Path
-        The run's folder.
-    plan : RunPlan
-        What it is of.
-    already_complete : bool
-        Set by `apply_lens` where there was nothing left to do.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.plan = RunPlan.load(path)
-        self.already_complete = False
-        self._marks: dict[str, dict[str, Any]] = {}
-        for mark in (path / "done").glob("*.json"):
-            self._marks[mark.stem] = json.loads(mark.read_text(encoding="utf-8"))
-
-    def __repr__(self) -> str:
-        """Say what it is of."""
-        state = "complete" if self.complete else f"{len(self._marks)} of {len(self.plan.wells)} wells"
-        return f"Run({self.plate_name!r}, {self.n_features} features, {state}, {str(self.path)!r})"
-
-    # -- what it is of -------------------------------------------------------------------------------------------------
-
-    @cached_property
-    def lens(self) -> Lens:
-        """The lens."""
-        return load_lens(self.path / "lens.safetensors")
-
-    @property
-    def plate_name(self) -> str:
-        """Name of the plate."""
-        return str(self.plan.plate["name"])
-
-    @property
-    def plate_path(self) -> str:
-        """Where the plate's files are."""
-        return str(self.plan.plate["path"])
-
-    @property
-    def channels(self) -> tuple[str, ...]:
-        """The plate's channels that were used, in the lens's order."""
-        return self.plan.sources
-
-    @property
-    def n_features(self) -> int:
-        """Number of features."""
-        return self.plan.features
-
-    @property
-    def unit(self) -> str:
-        """What is coded: patch, crop or cell."""
-        return self.plan.unit
-
-    @property
-    def patch(self) -> int:
-        """Side of a heatmap's square in px of the resampled field: a patch, or a tile for crops."""
-        return self.lens.tile if self.unit == "crop" else self.lens.patch
-
-    @property
-    def pixel_size(self) -> float | None:
-        """Um per pixel of the plate's fields; None: unknown."""
-        return self.plan.pixel_size
-
-    @property
-    def controls(self) -> list[str]:
-        """Control wells of this plate that the lens or the re-centring used."""
-        return list(self.plan.controls)
-
-    @property
-    def complete(self) -> bool:
-        """Whether every well is written whole."""
-        return set(self._marks) >= set(self.plan.wells) and not any(m["partial"] for m in self._marks.values())
-
-    @property
-    def provisional(self) -> bool:
-        """Whether some wells are missing or hold a first pass only."""
-        return not self.complete
-
-    @cached_property
-    def metadata(self) -> pd.DataFrame:
-        """The plate map, index well names."""
-        return pd.read_csv(self.path / "platemap.csv", index_col="well", dtype={"well": str})
-
-    @cached_property
-    def wells(self) -> list[str]:
-        """Wells with results, row-major."""
-        return [w for w in self.plan.wells if w in self._marks and self._marks[w]["fields"]]
-
-    def select(self, query: str | Sequence[str] | None) -> list[str]:
-        """Give the wells with results that a query over the plate map, or a list of names, chooses."""
-        from napari_phenolens.plate import select_wells
-
-        return select_wells(self.metadata, query, self.wells)
-
-    @cached_property
-    def skipped(self) -> pd.DataFrame:
-        """Fields that could not be used: well, field, reason."""
-        rows = [{"well": w, **s} for w in self.plan.wells for s in self._marks.get(w, {}).get("skipped", [])]
-        return pd.DataFrame(rows, columns=["well", "field", "reason"])
-
-    @cached_property
-    def field_table(self) -> pd.DataFrame:
-        """A row a field in the order of the store.
-
-        Columns: well, field, place, offset, units, h, w, y, x, scale, foreground, cells.
-
-        ``h`` and ``w`` are the heatmap's grid, ``y`` and ``x`` the field in px of the plate, ``scale`` px of the plate
-        a heatmap square.
-        """
-        rows = []
-        for i, well in enumerate(self.plan.wells):
-            for f in self._marks.get(well, {}).get("fields", []):
-                grid = f["patches"] if self.unit == "cell" else f["grid"]
-                rows.append(
-                    {
-                        "well": well, "field": f["name"], "place": f["place"],
-                        "offset": (i * self.plan.fields + f["place"]) * self.plan.patches, "units": f["units"],
-                        "h": grid[0], "w": grid[1],
-                        "y": round(f["shape"][0] / f["factor"]), "x": round(f["shape"][1] / f["factor"]),
-                        "scale": self.patch / f["factor"], "foreground": f["foreground"], "cells": f["cells"],
-                    }
-                )  # fmt: skip
-        return pd.DataFrame(rows)
-
-    def fields(self, well: str) -> tuple[str, ...]:
-        """Give the names of a well's fields that have results."""
-        return tuple(f["name"] for f in self._mark(well)["fields"])
-
-    def field_row(self, well: str, field: str | int | None = None) -> pd.Series[Any]:
-        """Give the row of `field_table` of one field, named, by its place, or the well's first.
-
-        Raises
-        ------
-        RunError
-            Where there is no such well or field with results.
-        """
-        name = self._well(well)
-        rows = self.field_table[self.field_table["well"] == name]
-        if field is None:
-            return rows.iloc[0]
-        found = rows[rows["field"] == str(field)] if isinstance(field, str) else rows[rows["place"] == int(field)]
-        if found.empty and isinstance(field, str) and field.isdigit():
-            found = rows[rows["place"] == int(field)]
-        if found.empty:
-            raise RunError(f"{name}: no field {field!r} with results; there are: {', '.join(rows['field'])}")
-        return found.iloc[0]
+class Run(RunFiles):
+    """A lens applied to a plate, on disk. Open one with `open_run`; what it is of see `RunFiles`."""
 
     # -- tables of wells -----------------------------------------------------------------------------------------------
 
@@ -225,6 +69,24 @@ class Run:
         return pd.DataFrame(
             rows, index=pd.Index(wells, name="well"), columns=pd.RangeIndex(self.n_features, name="feature")
         )
+
+    def field_profiles(self, kind: Kind = "activation") -> pd.DataFrame:
+        """Give a profile a field: the mean over its foreground units, zeros included.
+
+        Returns
+        -------
+        DataFrame
+            fields x features, index ``(well, field)``; NaN for a field without foreground.
+        """
+        rows: dict[tuple[str, str], npt.NDArray[np.float64]] = {}
+        for well in self.wells:
+            sums, counts = self._field_sums(well, kind)
+            for f in self._mark(well)["fields"]:
+                i = f["place"]
+                rows[well, f["name"]] = sums[i] / counts[i] if counts[i] else np.full(self.n_features, np.nan)
+        index = pd.MultiIndex.from_tuples(rows, names=["well", "field"])
+        columns = pd.RangeIndex(self.n_features, name="feature")
+        return pd.DataFrame(np.stack(list(rows.values())).astype(np.float32), index=index, columns=columns)
 
     def covariates(self) -> pd.DataFrame:
         """Give plain measurements a well, means over its fields: cell_count, foreground_share, focus, intensity ..."""
@@ -279,6 +141,21 @@ class Run:
         here = (index == self._feature(feature)) & (value != 0)
         return self._paint(well, field, np.where(here, value, 0).sum(1).astype(np.float32), np.float32(0))
 
+    def owner(self, well: str, field: str | int | None = None) -> npt.NDArray[np.int32]:
+        """Give the cell that each patch belongs to, ``(h, w)`` int32, -1 for none; for runs whose unit is the cell.
+
+        Raises
+        ------
+        RunError
+            Where the unit is not the cell.
+        """
+        if self.unit != "cell":
+            raise RunError(f"the unit of this run is the {self.unit}: its codes belong to places, not to cells")
+        row = self.field_row(well, field)
+        start, shape = int(row["offset"]), (int(row["h"]), int(row["w"]))
+        rows = np.asarray(self._arrays["patches/owner"][start : start + shape[0] * shape[1]], np.int32)
+        return rows.reshape(shape)
+
     def tokens(self, well: str, field: str | int | None = None) -> Floats:
         """Give a field's whitened patch tokens ``(h, w, p)``, from the token store or encoded again.
 
@@ -290,14 +167,6 @@ class Run:
         from napari_phenolens.run.again import whitened_tokens
 
         return whitened_tokens(self, self._well(well), int(self.field_row(well, field)["place"]))
-
-    def plate(self) -> Plate:
-        """Open the plate again, from where it was."""
-        from napari_phenolens.plate import open_plate
-
-        return open_plate(
-            self.plate_path, self.metadata if len(self.metadata.columns) else None, **self.plan.plate["options"]
-        )
 
     # -- over all wells ------------------------------------------------------------------------------------------------
 
@@ -341,41 +210,19 @@ class Run:
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    @cached_property
-    def _arrays(self) -> dict[str, zarr.Array[Any]]:
-        return open_arrays(self.path, self.plan)
-
-    def _well(self, well: str) -> str:
-        from napari_phenolens.plate import well_name
-
-        name = well_name(well)
-        if name not in self._marks or not self._marks[name]["fields"]:
-            why = "; ".join(s["reason"] for s in self._marks.get(name, {}).get("skipped", []))
-            raise RunError(f"{self.plate_name}: no results for well {name}{f' ({why})' if why else ''}; see run.wells")
-        return name
-
-    def _mark(self, well: str) -> dict[str, Any]:
-        return self._marks[self._well(well)]
-
     def _feature(self, feature: int) -> int:
         if not 0 <= int(feature) < self.n_features:
             raise RunError(f"there is no feature {feature}; this run has 0 to {self.n_features - 1}")
         return int(feature)
 
-    def _rows(self, well: str, field: str | int | None) -> slice:
-        row = self.field_row(well, field)
-        return slice(int(row["offset"]), int(row["offset"]) + int(row["units"]))
-
     def _paint(self, well: str, field: str | int | None, values: npt.NDArray[Any], empty: Any) -> npt.NDArray[Any]:
-        row = self.field_row(well, field)
-        shape = (int(row["h"]), int(row["w"]))
         if self.unit != "cell":
-            return values.reshape(shape)
-        start = int(row["offset"])
-        owner = np.asarray(self._arrays["patches/owner"][start : start + shape[0] * shape[1]])
+            row = self.field_row(well, field)
+            return values.reshape(int(row["h"]), int(row["w"]))
+        owner = self.owner(well, field)
         if len(values) == 0:
-            return np.full(shape, empty)
-        painted: npt.NDArray[Any] = np.where(owner >= 0, values[np.maximum(owner, 0)], empty).reshape(shape)
+            return np.full(owner.shape, empty)
+        painted: npt.NDArray[Any] = np.where(owner >= 0, values[np.maximum(owner, 0)], empty)
         return painted
 
     def _field_sums(self, well: str, kind: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -433,6 +280,3 @@ def open_run(out: str | Path) -> Run:
         Where the folder is no run or is damaged.
     """
     return Run(Path(out))
-
-
-__all__ = ["ACTIVATION_BINS", "Run", "open_run"]

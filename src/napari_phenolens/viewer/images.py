@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from napari_phenolens.errors import PhenoLensError
 from napari_phenolens.progress import check_cancelled
 from napari_phenolens.viewer import compat
 
@@ -97,10 +99,11 @@ def shared_limits(
     values: dict[str, list[np.ndarray]] = {channel: [] for channel in plate.channels}
     for i in take:
         check_cancelled(cancel)
-        field = plate.field(pool[i])
-        channels = [c for c in plate.channels if c in field.channels]
-        for channel, image in zip(channels, field.read(channels), strict=True):
-            values[channel].append(image[::3, ::3].ravel())
+        with suppress(PhenoLensError):  # one damaged file must not keep the others from being seen
+            field = plate.field(pool[i])
+            channels = [c for c in plate.channels if c in field.channels]
+            for channel, image in zip(channels, field.read(channels), strict=True):
+                values[channel].append(image[::3, ::3].ravel())
     limits = {}
     for channel, parts in values.items():
         if parts:

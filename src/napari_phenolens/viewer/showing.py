@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_phenolens.errors import PhenoLensError
 from napari_phenolens.viewer import compat, roles
-from napari_phenolens.viewer.images import Picture, read_picture, shared_limits
+from napari_phenolens.viewer.images import KEY, Picture, read_picture, shared_limits
 from napari_phenolens.viewer.session import SLOTS, SlotState
 from napari_phenolens.viewer.settings import preferences
 from napari_phenolens.viewer.side_by_side import Side
@@ -76,11 +76,14 @@ class Showing:
         self._limits: dict[str, tuple[float, float]] | None = None
         self._fresh = True
         self.dim = True  # draw the cells darker under heatmaps
+        self._on_canvas: tuple[str | None, str | None] = (None, None)  # well and field of the pictures
+        bench.jobs.failed.connect(self._on_failed)
 
     def forget(self) -> None:
         """Forget the contrast limits of the former plate, and its heatmaps."""
         self._limits = None
         self._fresh = True
+        self._on_canvas = (None, None)
         for index in range(SLOTS):
             self.bench.slots.clear(index)
 
@@ -107,6 +110,7 @@ class Showing:
             self.end_side_by_side()
         s.well, s.field_name = well, field
         s.place, s.explanation = None, None
+        self.bench.picking.clear()
         plate, run, slots = s.plate, s.run, s.slots
         controls = s.wells_of(roles.CONTROL)
 
@@ -145,6 +149,7 @@ class Showing:
     def _shown(self, result: tuple[Picture | None, list[tuple[int, Overlay]]]) -> None:
         picture, overlays = result
         s = self.bench.session
+        self._on_canvas = (s.well, s.field_name)
         if picture is not None:
             first = not self.bench.images.layers
             self.bench.images.show(picture, reset_limits=self._fresh)
@@ -153,17 +158,31 @@ class Showing:
                 self.bench.viewer.reset_view()
                 if picture.pixel_size and preferences().scale_bar:
                     compat.scale_bar(self.bench.viewer).visible = True
-        shown = dict(overlays)
-        for index, slot in enumerate(s.slots):
-            if index in shown:
-                self.bench.slots.show(index, shown[index])
-            else:
-                layer = self.bench.slots.layer(index)
-                if layer is not None and slot.feature is not None:
-                    layer.visible = False  # no result for this field: an old heatmap over new cells would lie
+        for index, overlay in overlays:
+            if (overlay.feature, overlay.kind) == (s.slots[index].feature, s.slots[index].kind):
+                self.bench.slots.show(index, overlay)
+        self._hide_others()
         self._caption()
         self._dim()
         self.bench.picking.connect()
+
+    def _hide_others(self) -> None:
+        """Hide heatmaps that are not of the field on show: over other cells they would lie."""
+        s = self.bench.session
+        for index, slot in enumerate(s.slots):
+            layer = self.bench.slots.layer(index)
+            if layer is None:
+                continue
+            note = layer.metadata[KEY]
+            here = (note.get("feature"), note.get("kind"), note.get("well"), note.get("field"))
+            if here != (slot.feature, slot.kind, s.well, s.field_name):
+                layer.visible = False
+
+    def _on_failed(self, job: Job, _problem: Any) -> None:
+        """Where a well could not be read, say again which one is on show."""
+        s = self.bench.session
+        if job.kind == "picture" and self._on_canvas[0] in s.wells:
+            s.well, s.field_name = self._on_canvas
 
     def set_dim(self, dim: bool) -> None:
         """Whether the cells are drawn darker under heatmaps."""
@@ -190,7 +209,6 @@ class Showing:
         overlay = compat.text_overlay(self.bench.viewer)
         overlay.text = "\n".join([text, ", ".join(shown)]) if shown else text
         overlay.position, overlay.visible = "top_left", True
-        s.status = f"Showing {text}."
 
     def feature(self, feature: int | None, slot: int = 0, kind: str | None = None) -> None:
         """Put a feature into a slot; None empties it."""

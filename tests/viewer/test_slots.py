@@ -1,0 +1,146 @@
+"""Heatmap layers: reused, in their place, with the run's numbers and shared limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+
+def slot_layer(bench: Any, index: int = 0) -> Any:
+    layer = bench.slots.layer(index)
+    assert layer is not None
+    return layer
+
+
+def test_the_numbers_in_the_layer_are_those_of_the_public_function(opened: Any, fakes: Any, settle: Any) -> None:
+    from napari_phenolens import heatmap
+
+    s = opened.session
+    for well, feature in (("B04", fakes.PLANTED), ("C03", 7)):
+        opened.showing.well(well)
+        opened.showing.feature(feature)
+        settle(opened)
+        expected = heatmap(s.run, well, s.field_name, feature)
+        np.testing.assert_array_equal(slot_layer(opened).data, expected.values)
+        np.testing.assert_array_equal(slot_layer(opened).data, s.run.activation(well, s.field_name, feature))
+
+
+def test_alignment_is_the_public_one_and_lies_about_zero(opened: Any, settle: Any) -> None:
+    from napari_phenolens import heatmap
+
+    opened.showing.feature(2, 1, "alignment")
+    settle(opened)
+    s = opened.session
+    layer = slot_layer(opened, 1)
+    np.testing.assert_array_equal(layer.data, heatmap(s.run, s.well, s.field_name, 2, kind="alignment").values)
+    assert layer.contrast_limits == [-1.5, 1.5]
+
+
+@pytest.mark.parametrize("place", [(0, 0), (3, 5), (7, 11)])
+def test_a_patch_lies_on_its_pixels(opened: Any, fakes: Any, place: tuple[int, int]) -> None:
+    i, j = place
+    p, size = fakes.PATCH, fakes.PIXEL_SIZE
+    heat, image = slot_layer(opened), opened.images.layers[0]
+    centre = np.array([(i + 0.5) * p - 0.5, (j + 0.5) * p - 0.5])
+    np.testing.assert_allclose(heat.data_to_world((i, j)), centre * size)
+    np.testing.assert_allclose(heat.data_to_world((i, j)), image.data_to_world(centre))
+    # the outer edges of heatmap and picture are the same too
+    low, high = heat.data_to_world((-0.5, -0.5)), heat.data_to_world(np.array(heat.data.shape) - 0.5)
+    np.testing.assert_allclose(low, image.data_to_world((-0.5, -0.5)))
+    np.testing.assert_allclose(high, image.data_to_world(np.array(image.data.shape) - 0.5))
+    assert heat.units == image.units
+
+
+def test_layers_stay_while_wells_and_features_change(opened: Any, settle: Any) -> None:
+    settle(opened)
+    before = list(opened.viewer.layers)
+    for well in ("A01", "B03", "D05"):
+        for feature in (1, 2, 9):
+            opened.showing.well(well)
+            opened.showing.feature(feature)
+            settle(opened)
+    assert list(opened.viewer.layers) == before
+    assert slot_layer(opened).name == "F9"
+
+
+def test_limits_are_the_runs_on_every_well(opened: Any, fakes: Any, settle: Any) -> None:
+    opened.showing.feature(4)
+    seen = set()
+    for well in ("A01", "B05", "D03"):
+        opened.showing.well(well)
+        settle(opened)
+        seen.add(tuple(slot_layer(opened).contrast_limits))
+    assert seen == {opened.session.run.limits(4)}
+
+
+def test_limits_the_user_moved_stay_for_the_feature(opened: Any, settle: Any) -> None:
+    opened.showing.feature(4)
+    settle(opened)
+    slot_layer(opened).contrast_limits = (0.1, 0.3)
+    opened.showing.well("C04")
+    settle(opened)
+    assert slot_layer(opened).contrast_limits == [0.1, 0.3]
+    opened.showing.feature(6)
+    settle(opened)
+    assert tuple(slot_layer(opened).contrast_limits) == opened.session.run.limits(6)
+
+
+def test_three_slots_and_clearing(opened: Any, settle: Any) -> None:
+    for slot, feature in enumerate((1, 2, 3)):
+        opened.showing.feature(feature, slot)
+    settle(opened)
+    assert [layer.name for layer in opened.slots.layers] == ["F1", "F2", "F3"]
+    assert len({str(layer.colormap.name) for layer in opened.slots.layers}) == 3
+    opened.showing.feature(None, 1)
+    settle(opened)
+    assert not slot_layer(opened, 1).visible
+    assert not slot_layer(opened, 1).data.any()
+    assert opened.session.slots[1].feature is None
+    with pytest.raises(IndexError, match="3 heatmap slots"):
+        opened.slots.show(3, None)
+
+
+def test_a_clear_colour_at_zero(opened: Any) -> None:
+    from napari_phenolens.viewer.slots import ramp
+
+    for index in range(3):
+        assert ramp(index, "activation").map(np.array([0.0]))[0, 3] == 0
+        assert ramp(index, "activation").map(np.array([1.0]))[0, 3] == 1
+        assert ramp(index, "alignment").map(np.array([0.5]))[0, 3] == pytest.approx(0, abs=0.02)
+
+
+def test_no_old_heatmap_over_a_field_without_results(opened: Any, settle: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = opened.session.run
+    monkeypatch.setattr(run, "wells", [well for well in run.wells if well != "C03"])
+    opened.showing.well("C03")
+    settle(opened)
+    assert opened.session.well == "C03"
+    assert not slot_layer(opened).visible
+
+
+def test_heatmaps_lie_above_the_pictures_and_dim_them(opened: Any) -> None:
+    from napari_phenolens.viewer.images import DIMMED
+
+    roles = [layer.metadata["napari-phenolens"]["role"][0] for layer in opened.viewer.layers]
+    assert roles == ["image", "image", "slot"]
+    assert {layer.opacity for layer in opened.images.layers} == {DIMMED}
+    opened.showing.set_heatmaps_visible(False)
+    assert {layer.opacity for layer in opened.images.layers} == {1.0}
+    opened.showing.set_heatmaps_visible(True)
+    opened.showing.set_dim(False)
+    assert {layer.opacity for layer in opened.images.layers} == {1.0}
+
+
+def test_layers_of_the_user_are_left_alone(opened: Any, settle: Any) -> None:
+    own = opened.viewer.add_image(np.ones((5, 5)), name="mine")
+    opened.showing.well("B03")
+    opened.showing.side_by_side()
+    settle(opened)
+    opened.showing.end_side_by_side()
+    settle(opened)
+    assert own in opened.viewer.layers
+    assert own.visible
+    assert own.opacity == 1.0
+    assert own.data.shape == (5, 5)

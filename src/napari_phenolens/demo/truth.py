@@ -60,8 +60,7 @@ def demo_truth(seed: int = 0, layout: str = "balanced") -> DemoTruth:
     wells, cells = [], []
     for well, condition in conditions(layout).items():
         scene, place = _content(well, condition, _chance(seed, well))
-        rows = [_cell_row(well, cell) for cell in scene]
-        rows = [row for row in rows if 0 <= row["y"] < SIZE and 0 <= row["x"] < SIZE]
+        rows = [_cell_row(well, cell) for cell in scene if _centred_in_field(cell)]
         wells.append(_well_row(well, condition, place, len(rows)))
         cells += rows
     return DemoTruth(pd.DataFrame(wells), pd.DataFrame(cells))
@@ -104,6 +103,10 @@ def _well_row(well: str, condition: Condition, place: Nuisance, cells: int) -> d
         **{f"stain_{name}": v for name, v in zip(CHANNELS, place.stain, strict=True)},
         **{f"background_{name}": v for name, v in zip(CHANNELS, place.background, strict=True)},
     }
+
+
+def _centred_in_field(cell: Cell) -> bool:
+    return all(MARGIN <= place < MARGIN + SIZE for place in (cell.nucleus.y, cell.nucleus.x))
 
 
 def _cell_row(well: str, cell: Cell) -> dict[str, float | str | bool]:

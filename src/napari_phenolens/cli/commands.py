@@ -74,6 +74,18 @@ def phenolens(
         raise typer.Exit
 
 
+@app.command()
+@exit_codes
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to put everything.")] = Path("phenolens-demo"),
+    as_json: AsJson = False,
+) -> None:
+    """Tell the whole story on a small plate whose truth is known: draw it, run, compare, map. Needs no network."""
+    from napari_phenolens.cli.demo import tell
+
+    tell(folder, as_json)
+
+
 def _plate(path: Path, platemap: Path | None, pattern: str | None) -> Plate:
     from napari_phenolens import open_plate
 

@@ -18,6 +18,7 @@ Picture = npt.NDArray[np.uint8]
 RAMP = np.array([[120, 0, 60], [220, 50, 30], [255, 160, 20], [255, 245, 120]], dtype=np.float64)
 OPACITY = 0.7
 GAP = 8  # white pixels between two pictures
+LEAST_HEIGHT = 512
 
 
 def grey(image: npt.NDArray[Any], limits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -75,9 +76,11 @@ def overlay(picture: npt.NDArray[np.float64], mapped: Heatmap, limits: tuple[flo
 
 
 def write_side_by_side(path: Path, pictures: Sequence[Picture]) -> None:
-    """Write pictures of one height side by side as a PNG."""
+    """Write pictures of one height side by side as a PNG; small ones are enlarged, pixel by pixel."""
     import imagecodecs
 
+    times = max(1, LEAST_HEIGHT // pictures[0].shape[0])
+    pictures = [picture.repeat(times, 0).repeat(times, 1) for picture in pictures]
     gap = np.full((pictures[0].shape[0], GAP, 3), 255, dtype=np.uint8)
     parts = [part for picture in pictures for part in (gap, picture)][1:]
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -89,7 +89,8 @@ def _territories(cells: Sequence[Cell], warp: Sequence[Floats]) -> tuple[NDArray
         window = _window(cell)
         y, x = np.mgrid[window].astype(np.float64)
         level = cell.body.level(y + warp[0][window], x + warp[1][window])
-        level = np.minimum(level, 0.4 * cell.nucleus.level(y, x) ** 2)  # a nucleus lies inside its own cell
+        core = cell.nucleus.level(y, x)  # a nucleus lies inside its own cell
+        level = np.where(core < 1.2, np.minimum(level, 0.4 * core**2), level)
         closer = level < best[window]
         best[window][closer] = level[closer]
         owner[window][closer] = number

@@ -199,7 +199,12 @@ def watch(bench: Workbench) -> Any:
 
     viewer.layers.events.inserted.connect(inserted)
     bench.opening.adopt(list(viewer.layers))
-    return lambda: viewer.layers.events.inserted.disconnect(inserted)
+
+    def end() -> None:
+        with suppress(ReferenceError):  # the viewer may have gone before its dock
+            viewer.layers.events.inserted.disconnect(inserted)
+
+    return end
 
 
 def open_in(viewer: Any, path: str | Path) -> None:

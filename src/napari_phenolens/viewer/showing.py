@@ -64,7 +64,14 @@ def describe(source: Any, well: str, limit: int = 3) -> str:
         plain = name.lower().removeprefix("metadata_")
         if plain in skip or plain.startswith(("file", "path", "image")) or value is None or value != value:
             continue
-        words.append(f"{value:g}" if isinstance(value, (float, np.floating)) else str(value))
+        if plain.endswith("_unit"):
+            continue
+        if isinstance(value, (int, float, np.number)) and not isinstance(value, bool):
+            unit = row.get(f"{name}_unit")
+            known = isinstance(unit, str)
+            words.append(f"{name.replace('_', ' ')} {value:g}" + (f" {unit}" if known else ""))
+        else:
+            words.append(str(value))
     return " · ".join(words[:limit])
 
 

@@ -30,6 +30,7 @@ class RunSection(Section):
     def __init__(self, bench: Workbench, connections: Connections, parent: QWidget | None = None) -> None:
         super().__init__("4  Run the model", parent)
         self.bench = bench
+        self._proposed = ""
         self.encoder = QComboBox()
         tip(self.encoder, "run.encoder")
         for name, words in encoder_choices():
@@ -153,31 +154,40 @@ class RunSection(Section):
             self.bench.jobs.cancel(kind)
 
     def _show(self, _value: object = None) -> None:
+        """Follow plate, run and roles."""
         s = self.bench.session
-        heavy = self.bench.jobs.heavy
-        busy = heavy is not None
+        folder = str(s.run.path) if s.run is not None else str(default_out(s.plate.name)) if s.plate is not None else ""
+        if folder and self.out.text() in ("", self._proposed):  # what the user typed stays
+            self.out.setText(folder)
+        self._proposed = folder
+        if s.plate is None:
+            self.text.setText("Open a plate to run the model (step 1), or open results that are there.")
+        elif not s.wells_of("control"):
+            self.text.setText("Choose the control wells first (step 3): the model learns from them what is normal.")
+        elif s.run is None:
+            self.text.setText("Estimate says how long it will take. A run can be cancelled and goes on later.")
+        else:
+            self.text.setText("The results are open. Another folder or other options make another run.")
+        self._buttons()
+
+    def _buttons(self) -> None:
+        """Offer what can be done now."""
+        s = self.bench.session
+        busy = self.bench.jobs.heavy is not None
         ready = s.plate is not None and bool(s.wells_of("control")) and not busy
         self.estimate_button.setEnabled(ready)
         self.run_button.setEnabled(ready)
         self.run_button.setVisible(not busy)
         self.cancel_button.setVisible(busy)
         self.bar.setVisible(busy)
-        if s.plate is not None and not self.out.text():
-            self.out.setText(str(default_out(s.plate.name)))
+        partial = s.run is not None and not s.run.complete
+        self.run_button.setText("Go on" if partial else "Run" if s.run is None else "Run again")
         if busy:
             self.set_summary("running")
         elif s.run is not None:
-            self.set_summary(f"{s.run.n_features:,} features" + (" (provisional)" if s.run.provisional else ""))
-            self.run_button.setText("Run again" if s.run.complete else "Go on")
+            self.set_summary(f"{s.run.n_features:,} features" + (" (provisional)" if partial else ""))
         else:
-            self.run_button.setText("Run")
             self.set_summary("not run yet" if s.plate is not None else "")
-            if s.plate is None:
-                self.text.setText("Open a plate to run the model (step 1), or open results that are there.")
-            elif not ready:
-                self.text.setText("Choose the control wells first (step 3): the model learns from them what is normal.")
-            else:
-                self.text.setText("Estimate says how long it will take. A run can be cancelled and goes on later.")
 
     def _started(self, job: Job) -> None:
         if job.heavy:
@@ -185,7 +195,7 @@ class RunSection(Section):
             self.text.setText(f"{job.title}…")
             self.cancel_button.setEnabled(True)
             self.cancel_button.setText("Cancel")
-            self._show()
+            self._buttons()
 
     def _progressed(self, job: Job) -> None:
         progress = job.progress
@@ -205,7 +215,7 @@ class RunSection(Section):
         if job.heavy:
             if job.cancelled():
                 self.text.setText("Cancelled. What was computed is kept; Run goes on from there.")
-            self._show()
+            self._buttons()
 
     def _failed(self, job: Job, problem: object) -> None:
         if job.heavy:

@@ -41,6 +41,8 @@ class WellPlot(QWidget):
             plot.setMenuEnabled(False)
             plot.setMouseEnabled(x=True, y=False)
             plot.hideButtons()
+            for name in ("left", "bottom"):  # before any data: its factor would stay
+                plot.getAxis(name).enableAutoSIPrefix(False)
             self._layout.addWidget(plot)
             self._plot = plot
         return self._plot
@@ -82,7 +84,6 @@ class WellPlot(QWidget):
         left.setTicks([[(row, role) for row, role in enumerate(reversed(sides))]])
         for name in ("left", "bottom"):
             axis = plot.getAxis(name)
-            axis.enableAutoSIPrefix(False)
             axis.setPen(pg.mkPen(ink))
             axis.setTextPen(pg.mkPen(ink))
         plot.setLabel("bottom", title)

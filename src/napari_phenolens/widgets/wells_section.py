@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QComboBox, QPushButton, QSizePolicy, QToolButton, QWidget
+from qtpy.QtWidgets import QComboBox, QLabel, QSizePolicy, QToolButton, QWidget
 
 from napari_phenolens.viewer import roles
 from napari_phenolens.viewer.comparing import WellValues
@@ -53,20 +53,22 @@ class WellsSection(Section):
         self.now = hint()
         self.marks = []
         for key, text, role in _MARKS:
-            button = QPushButton(text)
+            button = QToolButton()
+            button.setText(text)
             tip(button, key)
             button.clicked.connect(lambda _checked=False, role=role: self._mark(role))
             self.marks.append(button)
-        self.reset = QPushButton("Reset")
+        self.reset = QToolButton()
+        self.reset.setText("Reset")
         tip(self.reset, "wells.reset").clicked.connect(lambda: self._mark(None))
         self.empty = hint("The wells appear here once a plate is open (step 1).")
         self.controls = QWidget()
         self.body.addWidget(self.empty)
         self.body.addWidget(self.map)
         self.body.addWidget(self.legend)
-        self.body.addLayout(row(hint_label("Colour by"), self.colour, stretch=1))
+        self.body.addLayout(row(QLabel("Colour by"), self.colour, stretch=1))
         self.body.addLayout(row(self.previous, self.next, self.now, self.field, stretch=2))
-        self.marked = row(hint_label("Mark"), *self.marks, self.reset)
+        self.marked = row(QLabel("Mark"), *self.marks, self.reset)
         self.body.addLayout(self.marked)
         events = bench.session.events
         for signal in (events.plate, events.run):
@@ -184,13 +186,6 @@ class WellsSection(Section):
         wells = s.selected if s.selected or role is not None else tuple(s.wells)
         if wells:
             self.bench.mark(wells, role)
-
-
-def hint_label(text: str) -> QWidget:
-    """Give a short label before a control."""
-    from qtpy.QtWidgets import QLabel
-
-    return QLabel(text)
 
 
 def well_colours(shown: WellValues) -> dict[str, QColor] | None:

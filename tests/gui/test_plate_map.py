@@ -1,0 +1,163 @@
+"""The plate map: 6 to 1536 wells, mouse, keys, roles and colours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from qtpy.QtCore import QPoint, Qt
+
+from napari_phenolens.plate import well_name_of
+from napari_phenolens.widgets.palette import colours_of, ink_on, table
+from napari_phenolens.widgets.plate_map import PlateMap
+
+FORMATS = [(2, 3), (3, 4), (4, 6), (6, 8), (8, 12), (16, 24), (32, 48)]
+
+
+def every(rows: int, columns: int) -> list[str]:
+    return [well_name_of(i, j) for i in range(rows) for j in range(columns)]
+
+
+@pytest.fixture
+def make(qtbot: Any) -> Any:
+    def build(rows: int, columns: int, wells: list[str] | None = None, width: int = 410) -> PlateMap:
+        made = PlateMap()
+        qtbot.addWidget(made)
+        made.resize(width, 100)
+        made.set_plate((rows, columns), every(rows, columns) if wells is None else wells)
+        made.show()
+        qtbot.wait(10)
+        return made
+
+    return build
+
+
+def centre(made: PlateMap, well: str) -> QPoint:
+    return made.rect_of(well).center().toPoint()
+
+
+@pytest.mark.parametrize(("rows", "columns"), FORMATS)
+def test_every_well_of_every_format_can_be_hit(make: Any, rows: int, columns: int) -> None:
+    made = make(rows, columns)
+    for well in every(rows, columns):
+        assert made.well_at(made.rect_of(well).center()) == well
+    last = made.rect_of(well_name_of(rows - 1, columns - 1))
+    assert last.right() <= made.width()
+    assert last.bottom() <= made.height()
+    assert made.height() < 420
+    assert not made.grab().isNull()
+
+
+def test_a_click_shows_and_selects(make: Any, qtbot: Any) -> None:
+    made = make(8, 12)
+    with qtbot.waitSignals([made.well_clicked, made.selection_changed]) as signals:
+        qtbot.mouseClick(made, Qt.MouseButton.LeftButton, pos=centre(made, "B07"))
+    assert [s.args for s in signals.all_signals_and_args] == [(("B07",),), ("B07",)]
+
+
+def test_a_drag_selects_a_box_and_shows_nothing(make: Any, qtbot: Any) -> None:
+    made = make(8, 12)
+    shown = []
+    made.well_clicked.connect(shown.append)
+    drag(made, qtbot, "B02", "C04")
+    assert made.selected == ("B02", "B03", "B04", "C02", "C03", "C04")
+    drag(made, qtbot, "A01", "A02", Qt.KeyboardModifier.ControlModifier)
+    assert made.selected[:2] == ("A01", "A02")
+    drag(made, qtbot, "B02", "C03", Qt.KeyboardModifier.AltModifier)
+    assert made.selected == ("A01", "A02", "B04", "C04")
+    assert shown == []
+
+
+def drag(made: PlateMap, qtbot: Any, start: str, end: str, keys: Any = Qt.KeyboardModifier.NoModifier) -> None:
+    qtbot.mousePress(made, Qt.MouseButton.LeftButton, keys, centre(made, start))
+    qtbot.mouseMove(made, centre(made, start) + QPoint(6, 6))
+    qtbot.mouseMove(made, centre(made, end))
+    qtbot.mouseRelease(made, Qt.MouseButton.LeftButton, keys, centre(made, end))
+
+
+def test_labels_select_rows_and_columns(make: Any, qtbot: Any) -> None:
+    made = make(8, 12)
+    qtbot.mouseClick(made, Qt.MouseButton.LeftButton, pos=QPoint(centre(made, "A05").x(), 4))
+    assert made.selected == tuple(f"{row}05" for row in "ABCDEFGH")
+    qtbot.mouseClick(made, Qt.MouseButton.LeftButton, pos=QPoint(4, centre(made, "C01").y()))
+    assert made.selected == tuple(f"C{column:02d}" for column in range(1, 13))
+
+
+def test_control_and_alt_clicks(make: Any, qtbot: Any) -> None:
+    made = make(8, 12)
+    shown = []
+    made.well_clicked.connect(shown.append)
+    for well in ("D04", "A02"):
+        qtbot.mouseClick(made, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ControlModifier, centre(made, well))
+    assert made.selected == ("A02", "D04")
+    qtbot.mouseClick(made, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.AltModifier, centre(made, "A02"))
+    assert made.selected == ("D04",)
+    assert shown == []
+
+
+def test_wells_without_images_cannot_be_shown(make: Any, qtbot: Any) -> None:
+    made = make(8, 12, ["B02", "B03"])
+    made.set_plate((8, 12), ["B02", "B03"], ["A01", "B02"])
+    shown = []
+    made.well_clicked.connect(shown.append)
+    qtbot.mouseClick(made, Qt.MouseButton.LeftButton, pos=centre(made, "A01"))
+    assert shown == []
+    assert made.selected == ()
+    qtbot.mouseClick(made, Qt.MouseButton.LeftButton, pos=centre(made, "B03"))
+    assert shown == ["B03"]
+
+
+def test_keys_walk_show_and_select(make: Any, qtbot: Any) -> None:
+    made = make(8, 12)
+    shown = []
+    made.well_clicked.connect(shown.append)
+    made.set_current("A01")
+    for key in (Qt.Key.Key_Right, Qt.Key.Key_Right, Qt.Key.Key_Down, Qt.Key.Key_Return):
+        qtbot.keyClick(made, key)
+    assert shown == ["B03"]
+    qtbot.keyClick(made, Qt.Key.Key_Left)
+    qtbot.keyClick(made, Qt.Key.Key_Space)
+    assert made.selected == ("B02", "B03")
+    for _ in range(30):
+        qtbot.keyClick(made, Qt.Key.Key_Up)
+        qtbot.keyClick(made, Qt.Key.Key_Left)
+    qtbot.keyClick(made, Qt.Key.Key_Return)
+    assert shown[-1] == "A01"
+
+
+def test_roles_are_drawn_by_letter_too(make: Any) -> None:
+    """Two roles differ in the picture even where their colours are the same."""
+    made = make(4, 6)
+    grey = colours_of([0.5] * 24, (0, 1))
+    made.set_colours(dict(zip(every(4, 6), grey, strict=True)))
+    pictures = set()
+    for role in ("control", "perturbed", "positive", "excluded"):
+        made.set_roles(dict.fromkeys(every(4, 6), role))
+        pictures.add(hash_of(made))
+    assert len(pictures) == 4
+
+
+def hash_of(made: PlateMap) -> bytes:
+    from qtpy.QtCore import QBuffer, QIODevice
+
+    buffer = QBuffer()
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    made.grab().save(buffer, "PNG")
+    return bytes(buffer.data())
+
+
+def test_a_new_plate_forgets_wells_that_are_gone(make: Any) -> None:
+    made = make(8, 12)
+    made.set_selected(("A01", "H12"))
+    made.set_plate((2, 3), every(2, 3))
+    assert made.selected == ("A01",)
+
+
+def test_colours() -> None:
+    assert table().shape == (256, 3)
+    low, none, high = colours_of([0.0, float("nan"), 1.0], (0.0, 1.0))
+    assert (low.blue() > low.green(), high.red() > high.blue()) == (True, True)
+    assert none.red() == none.green() == none.blue()
+    assert colours_of([5.0], (1.0, 1.0))[0] is not None  # one value for all: no division by zero
+    assert ink_on(high).red() == 0
+    assert ink_on(low).red() == 255

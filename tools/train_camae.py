@@ -29,7 +29,6 @@ from napari_phenolens.encoders.camae import CAMAEConfig, CAMAEDecoder, CAMAEEnco
 TILE = 128
 MASKED = 0.75
 ASKED = 1 / 3  # share of the masked patches that the decoder predicts, a random part to save time
-TOKENS_A_STEP = 96 * 256  # patches a step, spread over crops and channels
 
 
 @dataclass
@@ -144,8 +143,8 @@ def load_images(data: Path, without: frozenset[str]) -> list[Source]:
 class Sampler:
     """Draws augmented crops: flips, quarter turns, rescaling, random channels, intensity jitter."""
 
-    def __init__(self, sources: list[Source], rng: np.random.Generator) -> None:
-        self.rng = rng
+    def __init__(self, sources: list[Source], rng: np.random.Generator, planes: int) -> None:
+        self.rng, self.planes = rng, planes
         self.by_channels = {c: [s for s in sources if s.pixels.shape[0] >= c] for c in range(1, 7)}
 
     def batch(self) -> torch.Tensor:
@@ -153,7 +152,7 @@ class Sampler:
         c = int(self.rng.choice(6, p=[0.25, 0.35, 0.2, 0.08, 0.07, 0.05])) + 1
         pool = self.by_channels[c]
         p = np.array([s.weight for s in pool])
-        n = max(4, TOKENS_A_STEP // (256 * c))
+        n = max(4, self.planes // c)
         chosen = self.rng.choice(len(pool), size=n, p=p / p.sum())
         return torch.stack([self.crop(pool[i], c) for i in chosen])
 
@@ -263,7 +262,7 @@ def train(args: argparse.Namespace) -> None:
     mpx = sum(s.pixels.size for s in sources) / 1e6
     parameters = sum(p.numel() for p in model["encoder"].parameters())
     print(f"{len(sources)} images, {mpx:.0f} Mpx, encoder {parameters:,} parameters, from step {start}", flush=True)
-    sampler = Sampler(sources, rng)
+    sampler = Sampler(sources, rng, args.planes)
     bf16 = torch.backends.cpu.get_cpu_capability() == "AVX512" and torch.cpu._is_avx512_bf16_supported()
     began, shares = time.time(), []
     log = (out / "log.csv").open("a")
@@ -313,6 +312,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints and log, outside the repository")
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--decay", type=int, default=600, help="steps over which the learning rate falls at the end")
+    parser.add_argument("--planes", type=int, default=48, help="channel planes a step, spread over crops")
     parser.add_argument("--lr", type=float, default=6e-4)
     parser.add_argument("--dim", type=int, default=192)
     parser.add_argument("--depth", type=int, default=6)

@@ -147,13 +147,13 @@ class Whitening:
         return cls(
             kind=kind,
             mean=mean,
-            matrix=matrix,
-            eigenvalues=values,
-            scale=scale,
+            matrix=_single(matrix),
+            eigenvalues=_single(values),
+            scale=_single(scale),
             floor=float(floor),
             floor_value=float(floor_value),
             n=moments.n,
-            group_offset=offset,
+            group_offset=None if offset is None else _single(offset),
             group_counts=None if offset is None else moments.counts(),
             warnings=tuple(notes),
         )
@@ -222,12 +222,12 @@ class Whitening:
         """Arrays to save; `from_arrays` with `meta` brings the whitening back."""
         arrays: dict[str, NDArray[Any]] = {
             "mean": self.mean,
-            "matrix": np.ascontiguousarray(self.matrix),
-            "eigenvalues": self.eigenvalues,
-            "scale": self.scale,
+            "matrix": np.ascontiguousarray(self.matrix, np.float32),
+            "eigenvalues": self.eigenvalues.astype(np.float32),
+            "scale": self.scale.astype(np.float32),
         }
         if self.group_offset is not None and self.group_counts is not None:
-            arrays["group_offset"] = self.group_offset
+            arrays["group_offset"] = self.group_offset.astype(np.float32)
             arrays["group_counts"] = self.group_counts
         return arrays
 
@@ -262,6 +262,11 @@ class Whitening:
             raise DictionaryError(
                 f"a saved whitening lacks {missing}; it was not written by Whitening.to_arrays"
             ) from None
+
+
+def _single(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round to single precision, in which all but the mean is saved: a saved whitening gives the very same numbers."""
+    return values.astype(np.float32).astype(np.float64)
 
 
 def _components(

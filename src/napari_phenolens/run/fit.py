@@ -196,7 +196,7 @@ def fit_lens(
 
     white, counts = _fit_whitening(benches, draft, whitening, progress, cancel)
     rows, of_wells = _sample(benches, draft, white, seed, progress, cancel)
-    if len(rows) < 2 * sparsity[0] * sparsity[1] or len(rows) < 64:
+    if len(rows) < 2 * sparsity[0] * sparsity[1]:
         raise RunError(
             f"only {len(rows)} {unit} tokens show cells; check the controls, the channels and the foreground"
         )

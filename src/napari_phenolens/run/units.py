@@ -62,7 +62,7 @@ def look(field: Field, settings: TokenSettings, lens: Lens | Any) -> Scene:
         nuclei = segment_nuclei(image[names.index(lens.nuclear)], lens.foreground.pixel_size)
     same = nuclei if lens.foreground.channel == lens.nuclear else None
     foreground = lens.foreground.patches(image, names, settings.patch, nuclei=same)
-    covariates = field_covariates(image, names, lens.nuclear, nuclei, foreground)
+    covariates = field_covariates(image, names, lens.nuclear, nuclei, foreground, patch=settings.patch)
     weights = None
     if nuclei is not None:
         reach = lens.foreground.distance

@@ -158,6 +158,6 @@ def _say_where(folder: Path) -> None:
     }
     output.say("\nWhere everything is:")
     for name, what in places.items():
-        output.say(f"  {str(folder / name):<{len(str(folder)) + 14}}{what}")
+        output.say(f"  {folder / name}".ljust(len(str(folder)) + 16) + what)
     output.say("Look at it in napari:")
     output.say(f"  napari --plugin napari-phenolens {folder / 'run'}")

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from napari_phenolens.plate import Plate
     from napari_phenolens.run import Run
 
-ATOMS = 256
 LEADING = 3  # features shown for each phenotype
 SHOWN = ("type", "effect", "effect_low", "effect_high", "auroc", "technical", "count_linked")
 PLANTED = {
@@ -39,7 +38,7 @@ def tell(folder: Path, as_json: bool) -> None:
         Print the findings as JSON.
     """
     from napari_phenolens import open_plate
-    from napari_phenolens.demo import DEMO_CONTROLS, DEMO_PERTURBED, demo_truth, write_demo_plate
+    from napari_phenolens.demo import DEMO_CONTROLS, DEMO_PERTURBED, DEMO_SETTINGS, demo_truth, write_demo_plate
     from napari_phenolens.run import run_plate
 
     platemap = folder / "demo-plate" / "platemap.csv"
@@ -51,10 +50,10 @@ def tell(folder: Path, as_json: bool) -> None:
             plate,
             folder / "run",
             controls=DEMO_CONTROLS,
-            atoms=ATOMS,
             tokens=folder / "tokens",
             progress=progress,
             cancel=cancel,
+            **DEMO_SETTINGS,
         )
     truth = demo_truth()
     found = [_find(name, query, run, plate, truth, folder) for name, query in DEMO_PERTURBED.items()]

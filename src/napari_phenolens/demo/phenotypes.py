@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 DEMO_CONTROLS = "control_type == 'negcon'"
 """Query for the negative controls of the demo plate."""
@@ -15,6 +16,9 @@ DEMO_PERTURBED = {
     "mixed translocation": "compound == 'mixed translocator'",
 }
 """Query for the wells of each planted phenotype (of the dose series: the top dose)."""
+
+DEMO_SETTINGS: dict[str, Any] = {"atoms": 256}
+"""How the demo plate is run, by `phenolens demo` and for the finished run in the package; the rest is the defaults."""
 
 EC50, HILL = 0.4, 1.5  # of the translocator, uM
 DOSES = (0.1, 0.3, 1.0, 3.0)

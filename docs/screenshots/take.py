@@ -61,6 +61,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--plate", type=Path, help="where the plate lies, if it was moved since the run")
     parser.add_argument("--well", help="the well to show")
     parser.add_argument("--feature", type=int, help="the feature to show; the top one if left out")
+    parser.add_argument(
+        "--increased", action="store_true", help="the top feature of those that rise in perturbed wells"
+    )
     parser.add_argument("--perturbed", help="query for the perturbed wells; all that are no control if left out")
     parser.add_argument("--out", type=Path, default=HERE, help="folder for the pictures")
     parser.add_argument("--all", action="store_true", help="also take the pictures of the single steps")
@@ -120,8 +123,10 @@ def show_main(bench: Any, chosen: argparse.Namespace) -> None:
     if chosen.feature is not None:
         bench.showing.feature(chosen.feature)
         wait(bench.jobs)
-    elif chosen.perturbed:
-        bench.showing.feature(int(session.comparison.features["feature"].iloc[0]))
+    else:
+        table = session.comparison.features
+        table = table[table["effect"] > 0] if chosen.increased else table
+        bench.showing.feature(int(table["feature"].iloc[0]))
         wait(bench.jobs)
     session.colour_by = FEATURE
     well = chosen.well

@@ -87,9 +87,9 @@ def test_words(small: pd.DataFrame) -> None:
         for i, column in enumerate(model.columns)
     }
     assert words["feature"] == ["F7", "F170", "F17", "F3"]
-    assert words["effect"][0] == "-4.0  [-5.0, -3.0]"
+    assert words["effect"][0] == "-4.0 [-5.0, -3.0]"
     assert words["effect"][3] == ""
-    assert words["q"] == ["<0.001", "0.040", "0.400", ""]
+    assert words["q"] == ["<.001", ".040", ".400", ""]
     assert words["technical"] == ["–", "yes", "?", "–"]
     assert words["group"] == ["1 ★", "1", "2 ★", ""]
     assert words["density"][0] == "10.0%"

@@ -8,28 +8,27 @@ from typing import TYPE_CHECKING, Any
 from napari_phenolens.viewer.images import layer_data, read_picture, shared_limits
 from napari_phenolens.viewer.opening import find_platemap
 from napari_phenolens.viewer.reader import LayerData, marked
-from napari_phenolens.viewer.roles import guess
 
 if TYPE_CHECKING:
     from napari_phenolens.viewer.workbench import Workbench
 
+STORY = "translocation"  # the planted phenotype that the sample begins with; the others are a query away
+
 
 def demo_note() -> tuple[dict[str, Any], Any, str, list[str]]:
     """Give what the dock has to open, the plate, the well to begin with and the control wells."""
-    from napari_phenolens.demo import demo_plate_path, demo_run_path
+    from napari_phenolens.demo import DEMO_CONTROLS, DEMO_PERTURBED, demo_plate_path, demo_run_path
     from napari_phenolens.plate import open_plate
 
     folder = Path(demo_plate_path())
     plate = open_plate(folder, find_platemap(folder))
-    control, positive = guess(plate.metadata, list(plate.wells))
-    controls = plate.select(control) if control else []
-    well = shown_well(plate, set(controls))
+    perturbed = DEMO_PERTURBED[STORY]
     wanted = {
         "plate": str(folder),
         "run": str(demo_run_path()),
-        "queries": {"control": control, "positive": positive},
+        "queries": {"control": DEMO_CONTROLS, "perturbed": perturbed},
     }
-    return wanted, plate, well, controls
+    return wanted, plate, plate.select(perturbed)[0], plate.select(DEMO_CONTROLS)
 
 
 def demo_plate() -> list[LayerData]:
@@ -42,11 +41,6 @@ def demo_plate() -> list[LayerData]:
     """
     wanted, plate, well, controls = demo_note()
     return marked(layer_data(read_picture(plate, well, None, shared_limits(plate, controls))), wanted)
-
-
-def shown_well(plate: Any, controls: set[str]) -> str:
-    """Choose the well to begin with: a perturbed one."""
-    return next((well for well in plate.wells if well not in controls), next(iter(plate.wells)))
 
 
 def open_sample(bench: Workbench) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from psygnal import SignalGroupDescriptor
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SLOTS = 3
 KINDS = ("activation", "alignment")
@@ -66,8 +69,8 @@ class Comparison:
         Wells, cells and foreground of either side, in words.
     """
 
-    features: Any
-    covariates: Any | None
+    features: pd.DataFrame
+    covariates: pd.DataFrame | None
     controls: tuple[str, ...]
     perturbed: tuple[str, ...]
     warnings: tuple[str, ...] = ()

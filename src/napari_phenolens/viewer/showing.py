@@ -30,8 +30,8 @@ def read_overlay(run: Any, well: str, field: str, feature: int, kind: str, pixel
     heat = heatmap(run, well, field, feature, kind=kind)
     values = np.asarray(heat.values, dtype=np.float32)
     low, high = heat.limits if heat.limits is not None else (float(np.nanmin(values)), float(np.nanmax(values)))
-    scale = tuple(float(v) for v in np.broadcast_to(heat.scale, 2))
-    translate = tuple(float(v) for v in np.broadcast_to(heat.translate, 2))
+    scale = (float(heat.scale[0]), float(heat.scale[1]))
+    translate = (float(heat.translate[0]), float(heat.translate[1]))
     return Overlay(
         values,
         scale,
@@ -301,10 +301,12 @@ class Showing:
         s = self.bench.session
         if s.plate is None:
             raise PhenoLensError("the pictures of this plate are not at hand; open the plate's folder first (step 1)")
-        pair = self.pair() if control is None or perturbed is None else None
-        if pair is None and (control is None or perturbed is None):
-            raise PhenoLensError("say which wells are controls and which are perturbed first (step 3)")
-        left, right = control or pair[0], perturbed or pair[1]  # type: ignore[index]
+        if control is None or perturbed is None:
+            pair = self.pair()
+            if pair is None:
+                raise PhenoLensError("say which wells are controls and which are perturbed first (step 3)")
+            control, perturbed = control or pair[0], perturbed or pair[1]
+        left, right = control, perturbed
         plate, run, controls = s.plate, s.run, s.wells_of(roles.CONTROL)
         slot = next((i for i, state in enumerate(s.slots) if state.feature is not None), 0)
         state = s.slots[slot]
@@ -320,7 +322,8 @@ class Showing:
 
         def done(sides: tuple[Side, Side]) -> None:
             if (sides[0].overlay is None) != (sides[1].overlay is None):
-                sides = tuple(Side(side.picture, None, side.caption) for side in sides)  # type: ignore[assignment]
+                bare = [Side(side.picture, None, side.caption) for side in sides]
+                sides = (bare[0], bare[1])
             self.bench.side.show(*sides, slot=slot, dim=self.dim)
             compat.text_overlay(self.bench.viewer).visible = False
             self.bench.jobs.soon(self.bench.viewer.reset_view)  # the grid's halves have no size yet

@@ -93,8 +93,11 @@ class SideBySide:
             if layer in self.viewer.layers:
                 layer.visible = visible
 
+    def _layer(self, role: tuple[Any, ...]) -> Any:
+        return next(layer for layer in self.viewer.layers if role_of(layer) == role)
+
     def _heatmaps(self) -> list[Any]:
-        return [layer for layer in self.layers if role_of(layer)[-1] is None]  # type: ignore[index]
+        return [layer for layer in self.layers if (role_of(layer) or ("",))[-1] is None]
 
     def set_dimmed(self, dimmed: bool) -> None:
         """Draw the cells darker where heatmaps lie over them, or as bright as they are."""
@@ -154,7 +157,7 @@ class SideBySide:
                 )
             else:
                 apply_overlay(layer, side.overlay, options)
-        top = find_layer(self.viewer, self._roles(name, side)[-1])
+        top = self._layer(self._roles(name, side)[-1])
         top.name = side.caption
         top.name_overlay.visible = True
 
@@ -170,7 +173,7 @@ class SideBySide:
 
         half = len(wanted) // 2
         for left, right in zip(wanted[:half], wanted[half:], strict=True):
-            pair = [find_layer(self.viewer, left), find_layer(self.viewer, right)]
+            pair = [self._layer(left), self._layer(right)]
             pair[1].contrast_limits = pair[0].contrast_limits
             link_layers(pair, attributes=("contrast_limits", "colormap", "visible", "opacity"))
             self._links.append(pair)

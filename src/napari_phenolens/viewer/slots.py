@@ -11,6 +11,7 @@ import numpy as np
 from napari_phenolens.viewer import compat
 from napari_phenolens.viewer.images import KEY, find_layer, role_of
 from napari_phenolens.viewer.session import SLOTS
+from napari_phenolens.viewer.settings import preferences
 
 # Okabe and Ito's hues, told apart by colour-blind eyes; each ramp starts clear, so that nothing hides the cells.
 HUES = ((0.98, 0.62, 0.05), (0.35, 0.80, 1.0), (0.95, 0.45, 0.80))
@@ -60,8 +61,8 @@ def ramp(index: int, kind: str) -> Any:
     if kind == "alignment":
         points = [[0.25, 0.4, 1.0, 1.0], [0.25, 0.4, 1.0, 0.0], [r, g, b, 0.0], [r, g, b, 1.0]]
         return Colormap(points, name=f"phenolens-signed-{index + 1}", controls=[0.0, 0.5, 0.5, 1.0])
-    points = [[r, g, b, 0.0], [r, g, b, 0.55], [r, g, b, 0.9], [*light, 1.0]]
-    return Colormap(points, name=f"phenolens-{index + 1}", controls=[0.0, 0.4, 0.75, 1.0])
+    points = [[r, g, b, 0.0], [r, g, b, 0.7], [r, g, b, 0.95], [*light, 1.0]]
+    return Colormap(points, name=f"phenolens-{index + 1}", controls=[0.0, 0.35, 0.7, 1.0])
 
 
 def display_limits(limits: tuple[float, float], kind: str) -> tuple[float, float]:
@@ -115,7 +116,7 @@ class HeatmapSlots:
 
     def __init__(self, viewer: Any) -> None:
         self.viewer = viewer
-        self.interpolation = "nearest"
+        self.opacity: float | None = None  # what the slider says, for slots that are still to come
 
     def layer(self, index: int) -> Any | None:
         """Give the layer of a slot, None while it was never used."""
@@ -139,12 +140,13 @@ class HeatmapSlots:
         options = overlay_options(index, overlay, ("slot", index))
         layer = self.layer(index)
         if layer is None:
+            chosen = preferences()
             layer = self.viewer.add_image(
                 overlay.values,
                 **options,
-                opacity=OPACITY,
+                opacity=self.opacity if self.opacity is not None else chosen.opacity,
                 blending="translucent_no_depth",
-                interpolation2d=self.interpolation,
+                interpolation2d=chosen.interpolation,
             )
             layer.colorbar.visible = True
         else:
@@ -163,8 +165,9 @@ class HeatmapSlots:
 
     def set_opacity(self, opacity: float) -> None:
         """Set the opacity of all slots, 0 to 1."""
+        self.opacity = float(opacity)
         for layer in self.layers:
-            layer.opacity = float(opacity)
+            layer.opacity = self.opacity
 
     @property
     def layers(self) -> list[Any]:

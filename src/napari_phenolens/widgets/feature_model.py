@@ -256,7 +256,8 @@ class FeatureModel(QAbstractTableModel):
             return str(value).replace("_", " ")
         if key == "effect":
             low, high = self.value(row, "effect_low"), self.value(row, "effect_high")
-            ends = f"  [{low:.1f}, {high:.1f}]" if low is not None and low == low else ""
+            digits = 1 if max(abs(v) for v in (value, low or 0, high or 0) if v == v) < 10 else 0
+            ends = f" [{low:.{digits}f}, {high:.{digits}f}]" if low is not None and low == low else ""
             return f"{value:+.1f}{ends}"
         if key == "technical":
             words = str(value).lower()
@@ -267,7 +268,7 @@ class FeatureModel(QAbstractTableModel):
         if key == "density":
             return f"{value:.1%}"
         if key == "q":
-            return "<0.001" if value < 0.001 else f"{value:.3f}"
+            return "<.001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
         return f"{value:.2f}" if isinstance(value, float) else str(value)
 
     def _long(self, row: int, key: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from qtpy.QtCore import QItemSelectionModel, QModelIndex, QSignalBlocker, Qt, QTimer
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import (
@@ -29,11 +31,11 @@ WAIT_MS = 120
 _WIDTHS = {
     "feature": 52,
     "covariate": 130,
-    "effect": 106,
-    "auroc": 50,
-    "q": 46,
-    "group": 44,
-    "technical": 38,
+    "effect": 112,
+    "auroc": 46,
+    "q": 48,
+    "group": 40,
+    "technical": 36,
     "density": 50,
 }
 
@@ -41,7 +43,7 @@ _WIDTHS = {
 class _Table(QTableView):
     """A table in which the keys 1 to 3 choose a heatmap slot."""
 
-    slot_key = None
+    slot_key: Callable[[int], None] | None = None
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 - Qt's name
         """Hand the digits on."""
@@ -192,8 +194,9 @@ class FeaturesSection(Section):
         if comparison is None:
             self.plot.hide()
             return
-        covariates = self.which.currentIndex() == 1 and comparison.covariates is not None
-        self.model.set_table(comparison.covariates if covariates else comparison.features)
+        others = comparison.covariates if self.which.currentIndex() == 1 else None
+        covariates = others is not None
+        self.model.set_table(comparison.features if others is None else others)
         self._sorted = None
         self.table.horizontalHeader().setSortIndicatorShown(False)
         for i, column in enumerate(self.model.columns):

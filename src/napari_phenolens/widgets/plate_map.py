@@ -319,9 +319,9 @@ class PlateMap(QWidget):
     def event(self, event: QEvent | None) -> bool:
         """Say what a well is when the mouse rests on it."""
         if event is not None and event.type() == QEvent.Type.ToolTip:
-            i, j = self._place(QPointF(event.pos()))  # type: ignore[attr-defined]
+            i, j = self._place(QPointF(event.pos()))
             inside = 0 <= i < self._format[0] and 0 <= j < self._format[1]
             text = self.describe(well_name_of(i, j)) if inside else self.toolTip()
-            QToolTip.showText(event.globalPos(), text, self)  # type: ignore[attr-defined]
+            QToolTip.showText(event.globalPos(), text, self)
             return True
         return bool(super().event(event))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QComboBox, QLabel, QSizePolicy, QToolButton, QWidget
+from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
 
 from napari_phenolens.viewer import roles
 from napari_phenolens.viewer.comparing import WellValues
@@ -53,13 +53,11 @@ class WellsSection(Section):
         self.now = hint()
         self.marks = []
         for key, text, role in _MARKS:
-            button = QToolButton()
-            button.setText(text)
+            button = small_button(text)
             tip(button, key)
             button.clicked.connect(lambda _checked=False, role=role: self._mark(role))
             self.marks.append(button)
-        self.reset = QToolButton()
-        self.reset.setText("Reset")
+        self.reset = small_button("Reset")
         tip(self.reset, "wells.reset").clicked.connect(lambda: self._mark(None))
         self.empty = hint("The wells appear here once a plate is open (step 1).")
         self.controls = QWidget()
@@ -188,10 +186,17 @@ class WellsSection(Section):
             self.bench.mark(wells, role)
 
 
+def small_button(text: str) -> QPushButton:
+    """Give a button as wide as its word, so that five fit beside each other."""
+    button = QPushButton(text)
+    button.setStyleSheet("QPushButton { padding: 3px 6px; min-width: 0px; }")
+    return button
+
+
 def well_colours(shown: WellValues) -> dict[str, QColor] | None:
     """Turn what the plate map shows into colours; None where roles colour it."""
     if shown.values is not None:
-        numbers = shown.values.to_numpy(dtype=float)
+        numbers = [float(value) for value in shown.values]
         colours = colours_of(numbers, shown.limits or (0.0, 1.0), diverging=shown.diverging)
         return dict(zip(map(str, shown.values.index), colours, strict=True))
     if shown.categories is not None:

@@ -31,10 +31,10 @@ WAIT_MS = 120
 _WIDTHS = {
     "feature": 52,
     "covariate": 130,
-    "effect": 112,
-    "auroc": 46,
+    "effect": 108,
+    "auroc": 50,
     "q": 48,
-    "group": 40,
+    "group": 44,
     "technical": 36,
     "density": 50,
 }

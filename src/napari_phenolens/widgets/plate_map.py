@@ -26,6 +26,11 @@ _BORDERS = {
 }
 
 
+def _names(size: tuple[int, int]) -> dict[tuple[int, int], str]:
+    """Give the name of each place of a plate."""
+    return {(i, j): well_name_of(i, j) for i in range(size[0]) for j in range(size[1])}
+
+
 class PlateMap(QWidget):
     """Shows wells and emits what the user wants; it holds only what it was told to show."""
 
@@ -35,6 +40,7 @@ class PlateMap(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._format = (8, 12)
+        self._names = _names(self._format)
         self._wells: frozenset[str] = frozenset()
         self._mapped: frozenset[str] = frozenset()
         self._roles: Mapping[str, str] = {}
@@ -53,6 +59,7 @@ class PlateMap(QWidget):
     def set_plate(self, size: tuple[int, int], wells: Sequence[str], mapped: Sequence[str] = ()) -> None:
         """Show a plate of rows x columns; wells without images are hatched where the plate map has them."""
         self._format = size
+        self._names = _names(size)
         self._wells = frozenset(wells)
         self._mapped = frozenset(mapped)
         self._selected = tuple(well for well in self._selected if well in self._wells)
@@ -115,7 +122,9 @@ class PlateMap(QWidget):
 
     def rect_of(self, well: str) -> QRectF:
         """Give the square of a well in widget coordinates."""
-        i, j = parse_well(well)
+        return self._square(*parse_well(well))
+
+    def _square(self, i: int, j: int) -> QRectF:
         left, top = self._margins()
         edge = self.cell()
         return QRectF(left + j * edge, top + i * edge, edge, edge)
@@ -148,9 +157,9 @@ class PlateMap(QWidget):
         letters.setPixelSize(max(7, int(edge * 0.42)))
         letters.setBold(True)
         painter.setFont(letters)
-        for i in range(self._format[0]):
-            for j in range(self._format[1]):
-                self._paint_well(painter, well_name_of(i, j), edge, ink)
+        left, top = self._margins()
+        for (i, j), well in self._names.items():
+            self._paint_well(painter, well, QRectF(left + j * edge, top + i * edge, edge, edge), ink)
         if self.hasFocus():
             painter.setPen(QPen(ink, 1, Qt.PenStyle.DotLine))
             painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -182,8 +191,8 @@ class PlateMap(QWidget):
                 right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
                 painter.drawText(box, right, well_name_of(i, 0)[:-2])
 
-    def _paint_well(self, painter: QPainter, well: str, edge: float, ink: QColor) -> None:
-        square = self.rect_of(well)
+    def _paint_well(self, painter: QPainter, well: str, square: QRectF, ink: QColor) -> None:
+        edge = square.width()
         pad = max(0.5, edge * 0.08)
         inner = square.adjusted(pad, pad, -pad, -pad)
         round_well = edge >= LETTER_CELL
@@ -211,6 +220,8 @@ class PlateMap(QWidget):
         if role and edge >= LETTER_CELL:
             painter.setPen(ink_on(fill))
             painter.drawText(square, Qt.AlignmentFlag.AlignCenter, roles.LETTERS[role])
+        elif role == roles.CONTROL and self._colours is not None:  # no room for letters: a dot for controls
+            painter.fillRect(QRectF(square.center().x() - 1, square.center().y() - 1, 2, 2), ink_on(fill))
         if well in self._selected:
             painter.setPen(QPen(ACCENT, 2))
             painter.setBrush(Qt.BrushStyle.NoBrush)

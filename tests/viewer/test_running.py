@@ -121,6 +121,25 @@ def test_the_estimate_in_words(plate_bench: Any, settle: Any, monkeypatch: Any) 
     assert said == ["9,600 tiles, about 4 min; 38 MB on disk. Learning the features comes on top."]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", None),
+        ("DNA, GFP", ["DNA", "GFP"]),
+        ("DNA=Channel2, GFP = Channel1", {"DNA": "Channel2", "GFP": "Channel1"}),
+    ],
+)
+def test_channels(text: str, expected: object) -> None:
+    assert running.channel_choice(text) == expected
+    assert running.options(RunSettings("out", channels=text), ["A01"]).get("channels") == expected
+
+
+@pytest.mark.parametrize("text", ["DNA=", "DNA=Channel2, GFP", "=Channel1"])
+def test_channels_that_say_nothing(text: str) -> None:
+    with pytest.raises(PhenoLensError, match="DNA=Channel2"):
+        running.channel_choice(text)
+
+
 def test_times_and_sizes() -> None:
     assert [running.seconds(value) for value in (0.2, 45, 240, 7200)] == ["1 s", "45 s", "4 min", "2.0 h"]
     assert [running.size(value) for value in (1e5, 38e6, 2.5e9)] == ["1 MB", "38 MB", "2.5 GB"]

@@ -31,6 +31,11 @@ class RunSettings:
     device : str
     lens : str
         A lens file to apply; empty: a lens is fitted on this plate's controls.
+    channels : str
+        ``DNA, GFP`` takes these channels alone, ``DNA=Channel2, GFP=Channel1`` names the plate's channels as the lens
+        knows them; empty: all, by their own names.
+    unit : str
+        What the dictionary is learnt on: patch, cell or crop.
     """
 
     out: str
@@ -40,6 +45,8 @@ class RunSettings:
     per_round: int = 2
     device: str = "auto"
     lens: str = ""
+    channels: str = ""
+    unit: str = "patch"
 
 
 def default_out(plate_name: str) -> Path:
@@ -113,9 +120,37 @@ class Running:
         return self.bench.jobs.start("run", work, done, title=f"Running over {plate.name}", heavy=True)
 
 
+def channel_choice(text: str) -> dict[str, str] | list[str] | None:
+    """Read what stands in the dock's line for channels.
+
+    Raises
+    ------
+    PhenoLensError
+        Where it is neither a list of channels nor names for them.
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts:
+        return None
+    pairs = [part.partition("=") for part in parts]
+    if all(not sign for _, sign, _ in pairs):
+        return parts
+    named = {
+        name.strip(): channel.strip() for name, sign, channel in pairs if sign and name.strip() and channel.strip()
+    }
+    if len(named) != len(parts):
+        raise PhenoLensError(
+            f"{text!r} names no channels; write DNA, GFP to take these alone, "
+            "or DNA=Channel2, GFP=Channel1 to name them"
+        )
+    return named
+
+
 def options(settings: RunSettings, controls: Any) -> dict[str, Any]:
     """Turn the settings into what the engine takes."""
     chosen: dict[str, Any] = {"controls": controls, "device": settings.device}
+    channels = channel_choice(settings.channels)
+    if channels is not None:
+        chosen["channels"] = channels
     if preferences().token_folder:
         chosen["tokens"] = preferences().token_folder
     if settings.lens:
@@ -127,6 +162,7 @@ def options(settings: RunSettings, controls: Any) -> dict[str, Any]:
         "encoder": settings.encoder,
         "atoms": settings.atoms,
         "sparsity": (settings.rounds, settings.per_round),
+        "unit": settings.unit,
     }
 
 
@@ -146,6 +182,7 @@ def estimate_text(plate: Any, settings: RunSettings) -> str:
         "atoms": settings.atoms,
         "sparsity": (settings.rounds, settings.per_round),
         "device": settings.device,
+        "channels": channel_choice(settings.channels),
     }
     if settings.lens:
         from napari_phenolens.lens import load_lens

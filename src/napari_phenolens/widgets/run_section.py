@@ -100,12 +100,20 @@ class RunSection(Section):
         self.lens_browse = QToolButton()
         self.lens_browse.setText("…")
         tip(self.lens_browse, "run.lens_browse").clicked.connect(self._browse_lens)
+        self.channels = QLineEdit()
+        self.channels.setPlaceholderText("all, by their own names")
+        tip(self.channels, "run.channels")
+        self.unit = QComboBox()
+        self.unit.addItems(["patch", "cell", "crop"])
+        tip(self.unit, "run.unit")
         self.options = QWidget()
         form = QFormLayout(self.options)
         form.setContentsMargins(12, 0, 0, 0)
         form.addRow(QLabel("Features"), self.atoms)
         form.addRow(QLabel("Rounds"), self.rounds)
         form.addRow(QLabel("Features per round"), self.per_round)
+        form.addRow(QLabel("Channels"), self.channels)
+        form.addRow(QLabel("Learn on"), self.unit)
         form.addRow(QLabel("Device"), self.device)
         form.addRow(QLabel("Apply lens"), row(self.lens, self.lens_browse, stretch=0))
         self.options.setVisible(False)
@@ -124,6 +132,8 @@ class RunSection(Section):
             per_round=self.per_round.value(),
             device=self.device.currentText(),
             lens=self.lens.text().strip(),
+            channels=self.channels.text().strip(),
+            unit=self.unit.currentText(),
         )
 
     def _browse(self) -> None:

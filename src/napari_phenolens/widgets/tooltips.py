@@ -68,6 +68,16 @@ TIPS: dict[str, tuple[str, str]] = {
         "Features are picked in this many rounds for each patch. More describe a patch more fully.",
     ),
     "run.per_round": ("Features per round", "Features picked in each round."),
+    "run.channels": (
+        "Channels",
+        "DNA, GFP takes these channels alone. DNA=Channel2, GFP=Channel1 tells a lens from another plate\n"
+        "which of this plate's channels is which. Empty: all, by their own names.",
+    ),
+    "run.unit": (
+        "What the features are learnt on",
+        "patch: every place has features (default). cell: means over each cell.\n"
+        "crop: means over whole tiles, as in the paper; heatmaps are then coarse.",
+    ),
     "run.device": ("Device", "Where the model runs; auto takes a GPU where there is one."),
     "run.lens": (
         "Lens file",

@@ -66,6 +66,11 @@ def demo_truth(seed: int = 0, layout: str = "balanced") -> DemoTruth:
     return DemoTruth(pd.DataFrame(wells), pd.DataFrame(cells))
 
 
+# of 400 tried, the one whose 12 controls have chance factors that follow row, column, edge and count least: what is
+# found to follow the place of a well is then what was planted
+_SALT = 153
+
+
 def picture(well: str, condition: Condition, seed: int) -> NDArray[np.uint16]:
     """Draw a well's field, (3, SIZE, SIZE) uint16; the same for the same well, condition and seed."""
     chance = _chance(seed, well)
@@ -76,7 +81,7 @@ def picture(well: str, condition: Condition, seed: int) -> NDArray[np.uint16]:
 def _chance(seed: int, well: str) -> list[np.random.Generator]:
     """Give sources of chance of a well's own (cells, nuisances, texture, noise): a subset of wells looks the same."""
     row, column = parse_well(well)
-    children = np.random.SeedSequence([seed, row, column]).spawn(4)
+    children = np.random.SeedSequence([_SALT, seed, row, column]).spawn(4)
     return [np.random.Generator(np.random.PCG64(child)) for child in children]
 
 

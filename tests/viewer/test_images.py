@@ -17,9 +17,9 @@ from napari_phenolens.viewer import images
         (("DNA", "GFP"), ("bop blue", "green")),
         (("gfp (Channel1)", "dna (Channel2)"), ("green", "bop blue")),
         (("w1",), ("gray",)),
-        (("a", "b", "c"), ("green", "magenta", "bop orange")),
+        (("a", "b", "c"), ("green", "magenta", "cyan")),
         (("DAPI", "Hoechst"), ("bop blue", "green")),
-        (("DNA", "ER", "RNA", "AGP", "Mito"), ("bop blue", "green", "yellow", "bop orange", "magenta")),
+        (("DNA", "ER", "RNA", "AGP", "Mito"), ("bop blue", "green", "yellow", "magenta", "red")),
     ],
 )
 def test_colours(names: tuple[str, ...], expected: tuple[str, ...]) -> None:

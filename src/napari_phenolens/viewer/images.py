@@ -19,16 +19,16 @@ LIMIT_WELLS = 6
 DIMMED = 0.7  # opacity of the cells under a heatmap
 _LOW, _HIGH = 0.5, 99.9
 
-# The conventions of fluorescence microscopy, by name.
+# The conventions of fluorescence microscopy, by name; orange is left to the heatmaps.
 _BY_NAME: tuple[tuple[str, str], ...] = (
     (r"dna|dapi|hoechst|draq|nuc|h33342", "bop blue"),
     (r"gfp|fitc|alexa.?488|488|\ber\b|concanavalin", "green"),
-    (r"actin|phalloidin|agp|wga|golgi", "bop orange"),
-    (r"mito|cy5|647|far.?red|tubulin", "magenta"),
+    (r"actin|phalloidin|agp|wga|golgi", "magenta"),
+    (r"mito|cy5|647|far.?red|tubulin", "red"),
     (r"rna|syto|rfp|cy3|tritc|mcherry|568|594|555", "yellow"),
     (r"bright|phase|bf\b|dic", "gray"),
 )
-_CYCLE = ("green", "magenta", "bop orange", "cyan", "yellow", "bop blue")
+_CYCLE = ("green", "magenta", "cyan", "yellow", "red", "bop blue")
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,9 @@ class EffectDelegate(QStyledItemDelegate):
 
         painter.save()
         colour = QColor(UP if effect > 0 else DOWN)
-        painter.setPen(QPen(colour, 2.5, cap=Qt.PenCapStyle.FlatCap))
+        bar = QPen(colour, 2.5)
+        bar.setCapStyle(Qt.PenCapStyle.FlatCap)
+        painter.setPen(bar)
         painter.drawLine(int(middle), int(y), int(at(effect)), int(y))
         if low is not None and low == low:
             colour.setAlpha(150)

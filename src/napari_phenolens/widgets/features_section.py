@@ -126,6 +126,7 @@ class FeaturesSection(Section):
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         header.setStretchLastSection(True)
+        header.setMinimumSectionSize(30)
         header.setSortIndicatorShown(False)
         header.sectionClicked.connect(self._sort)
         self._sorted: tuple[int, Qt.SortOrder] | None = None

@@ -39,3 +39,15 @@ def check_cancelled(cancel: CancelCallback | None) -> None:
     """Raise `Cancelled` where the user has asked to stop."""
     if cancel is not None and cancel():
         raise Cancelled("cancelled; what was computed so far is kept")
+
+
+def duration(seconds: float) -> str:
+    """Give a time as people say it: ``45 s``, ``3 min``, ``2 h 10 min``."""
+    whole = max(0, round(seconds))
+    if whole < 90:
+        return f"{whole} s"
+    minutes = round(whole / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"

@@ -14,6 +14,7 @@ from napari_phenolens.cells.background import background_level
 from napari_phenolens.cells.channels import find_nuclear_channel
 from napari_phenolens.cells.errors import CellsError
 from napari_phenolens.cells.grid import patch_share
+from napari_phenolens.progress import CancelCallback, check_cancelled
 
 Kind = Literal["nuclei", "background", "none"]
 Labels = NDArray[np.int32]
@@ -79,6 +80,7 @@ class Foreground:
         distance: float | None = None,
         pixel_size: float | None = None,
         smooth: float = 2.0,
+        cancel: CancelCallback | None = None,
     ) -> Foreground:
         """Fix the rule's numbers from fields of control wells.
 
@@ -98,6 +100,8 @@ class Foreground:
             Micrometres per pixel of the fields.
         smooth : float
             Sigma in pixels of the smoothing before background thresholds.
+        cancel : callable, optional
+            Asked between fields.
 
         Returns
         -------
@@ -130,7 +134,7 @@ class Foreground:
                 "the foreground is fitted on fields of control wells, and there is none; check the control query"
             )
         if nuclear is not None and kind != "background":
-            diameter = _median_diameter([image[list(channels).index(nuclear)] for image in kept], pixel_size)
+            diameter = _median_diameter([image[list(channels).index(nuclear)] for image in kept], pixel_size, cancel)
             if diameter is not None:
                 reach = DISTANCE_IN_DIAMETERS * diameter if distance is None else float(distance)
                 return cls("nuclei", nuclear, round(reach, 2), {}, smooth, round(diameter, 2), pixel_size)
@@ -252,11 +256,16 @@ def _checked(image: NDArray[Any], channels: Sequence[str]) -> NDArray[Any]:
     return pixels
 
 
-def _median_diameter(images: Sequence[NDArray[Any]], pixel_size: float | None) -> float | None:
+def _median_diameter(
+    images: Sequence[NDArray[Any]], pixel_size: float | None, cancel: CancelCallback | None
+) -> float | None:
     """Median over fields of their median nuclear diameter, px; None where no field shows nuclei."""
     from napari_phenolens.cells.nuclei import nuclear_diameter, segment_nuclei
 
-    each = [nuclear_diameter(segment_nuclei(image, pixel_size)) for image in images]
+    each = []
+    for image in images:
+        check_cancelled(cancel)
+        each.append(nuclear_diameter(segment_nuclei(image, pixel_size)))
     found = [d for d in each if math.isfinite(d)]
     return float(np.median(found)) if found else None
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from napari_phenolens.progress import duration
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bars
@@ -18,18 +20,6 @@ if TYPE_CHECKING:
     from napari_phenolens.progress import Progress, ProgressCallback
 
 EVERY = 10.0  # seconds between plain lines
-
-
-def duration(seconds: float) -> str:
-    """Give a time as people say it: ``45 s``, ``3 min``, ``2 h 10 min``."""
-    whole = max(0, round(seconds))
-    if whole < 90:
-        return f"{whole} s"
-    minutes = round(whole / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
 class Remaining:

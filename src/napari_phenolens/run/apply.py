@@ -129,7 +129,7 @@ def _apply(
             run.already_complete = True
             return run
     else:
-        numbers = _numbers(lens, plate, own, list(wanted.values()))
+        numbers = _numbers(lens, plate, own, list(wanted.values()), progress, cancel)
     settings = TokenSettings(
         tuple(wanted.values()), lens.channels, lens.channel_pooling, lens.patch, lens.tile, lens.margin,
         lens.pixel_size, numbers,
@@ -179,11 +179,18 @@ def _check_same(
         raise RunError(f"{folder} holds a run with other settings: {text}. Choose another folder, or delete this one")
 
 
-def _numbers(lens: Lens, plate: Plate, own: list[str], sources: list[str]) -> Normalisation:
+def _numbers(
+    lens: Lens,
+    plate: Plate,
+    own: list[str],
+    sources: list[str],
+    progress: ProgressCallback | None,
+    cancel: CancelCallback | None,
+) -> Normalisation:
     """Fit the pixel rule on this plate, unless the lens brings its numbers."""
     if lens.normalisation.rule != "plate" or (lens.controls_of(plate.name) == own and lens.plates[0] == plate.name):
         return lens.normalisation
-    images = sample_images(plate, own or list(plate.wells), sources, lens.pixel_size)
+    images = sample_images(plate, own or list(plate.wells), sources, lens.pixel_size, progress, cancel)
     return fit_normalisation(images, lens.normalisation.rule, lens.normalisation.output)
 
 

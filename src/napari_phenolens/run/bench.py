@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from napari_phenolens.cells import Foreground, find_nuclear_channel
 from napari_phenolens.lens import Lens
-from napari_phenolens.progress import CancelCallback, Progress, ProgressCallback
+from napari_phenolens.progress import CancelCallback, Progress, ProgressCallback, check_cancelled
 from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.field_tokens import TokenSettings
 from napari_phenolens.run.geometry import position_offsets
@@ -80,16 +80,25 @@ def nuclear_channel(plate: Plate, wanted: Mapping[str, str]) -> str | None:
 
 
 def sample_images(
-    plate: Plate, wells: Sequence[str], sources: Sequence[str], pixel_size: float | None
+    plate: Plate,
+    wells: Sequence[str],
+    sources: Sequence[str],
+    pixel_size: float | None,
+    progress: ProgressCallback | None = None,
+    cancel: CancelCallback | None = None,
 ) -> list[npt.NDArray[Any]]:
     """Read the fixed sample of fields from which limits, scale and foreground come; damaged fields are passed over."""
     images, reasons = [], []
-    for well, place in control_fields(plate, wells, SAMPLE_FIELDS):
+    places = control_fields(plate, wells, SAMPLE_FIELDS)
+    report = Reporter("look", len(places), progress)
+    for well, place in places:
+        check_cancelled(cancel)
         field: Field = plate.wells[well].fields[place]
         try:
             images.append(resample(field.read(list(sources)), resample_factor(pixel_size, field.pixel_size)))
         except BAD_FIELD as error:
             reasons.append(str(error))
+        report.step(f"{plate.name} {well}")
     if not images:
         raise RunError(f"{plate.name}: no field of the control wells can be read ({'; '.join(reasons[:3])})")
     return images

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_phenolens.encoders import load_encoder
+from napari_phenolens.progress import duration
 from napari_phenolens.run.bench import resolve_channels
 from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.field_tokens import BATCH_TOKENS, TokenSettings, pooling_for
@@ -45,9 +46,8 @@ class Estimate:
 
     def __str__(self) -> str:
         """Say it in one line."""
-        minutes = self.seconds / 60
-        when = f"{minutes / 60:.1f} h" if minutes > 90 else f"{max(1, round(minutes))} min"
-        return f"{self.fields:,} fields, {self.tiles:,} tiles, about {when}, about {self.bytes / 2**30:.1f} GiB on disk"
+        counts = f"{self.fields:,} fields, {self.tiles:,} tiles"
+        return f"{counts}, about {duration(self.seconds)}, about {self.bytes / 2**30:.1f} GiB on disk"
 
 
 def estimate(

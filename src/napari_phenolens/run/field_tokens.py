@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float32]
 
-BATCH_TOKENS = 4096  # tokens of one forward on the CPU: small batches stay in cache and answer a cancel soon
+BATCH_TOKENS = 2048  # tokens of one forward on the CPU: small batches stay in cache and answer a cancel soon
 CONCAT_UP_TO = 4
 
 

@@ -30,13 +30,14 @@ from napari_phenolens.run.bench import (
 from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.field_tokens import TokenSettings, pooling_for
 from napari_phenolens.run.geometry import tile_positions
-from napari_phenolens.run.pixels import fit_normalisation
+from napari_phenolens.run.pixels import fit_normalisation, spread
 from napari_phenolens.run.source import TokenSource, control_fields
 
 if TYPE_CHECKING:
     from napari_phenolens.plate import Plate
 
 UNITS = ("patch", "crop", "cell")
+FOREGROUND_FIELDS = 12  # of the sample fields, those that fix the foreground rule
 CONTROL_FIELDS = 200  # fields of control wells for the whitening, at most
 SAMPLE_FIELDS_DICTIONARY = 400  # fields of all wells for the dictionary, at most
 SAMPLE_ROWS = 200_000  # tokens that the dictionary learns from, at most
@@ -62,7 +63,7 @@ def fit_lens(
     progress: ProgressCallback | None = None,
     cancel: CancelCallback | None = None,
     normalise: str = "plate",
-    foreground: str = "auto",
+    foreground: Literal["auto", "nuclei", "background", "none"] = "auto",
     nuclear: str | None = None,
     margin: int = MARGIN,
     steps: int | None = None,
@@ -170,11 +171,18 @@ def fit_lens(
                 f"{plate.name} has channels {', '.join(plate.channels)}, {many[0].name} {', '.join(many[0].channels)}; "
                 "fit on plates with the same channels, or name them with channels="
             )
-        images = sample_images(plate, chosen, sources, pixel_size)
+        images = sample_images(plate, chosen, sources, pixel_size, progress, cancel)
         numbers = fit_normalisation(images, normalise, enc.input_range)
         if draft is None:
             fitted = numbers
-            rule = Foreground.fit(images, names, nuclear=nucleus, kind=foreground, pixel_size=pixel_size)  # type: ignore[arg-type]
+            rule = Foreground.fit(
+                spread(images, FOREGROUND_FIELDS),
+                names,
+                nuclear=nucleus,
+                kind=foreground,
+                pixel_size=pixel_size,
+                cancel=cancel,
+            )
             draft = LensDraft(names, nucleus, rule, unit)
         if normalise == "lens":
             assert fitted is not None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_phenolens.errors import PhenoLensError
+from napari_phenolens.progress import duration
 from napari_phenolens.viewer import roles
 from napari_phenolens.viewer.settings import preferences
 
@@ -54,15 +55,6 @@ def default_out(plate_name: str) -> Path:
     folder = preferences().output_folder
     base = Path(folder) if folder else Path.home() / "phenolens"
     return base / (plate_name or "plate")
-
-
-def seconds(value: float) -> str:
-    """Say a time as people do."""
-    if value < 90:
-        return f"{max(1, round(value))} s"
-    if value < 5400:
-        return f"{round(value / 60)} min"
-    return f"{value / 3600:.1f} h"
 
 
 def size(value: float) -> str:
@@ -191,7 +183,7 @@ def estimate_text(plate: Any, settings: RunSettings) -> str:
         chosen.update(encoder=lens.encoder, block=lens.block, atoms=lens.n_features)
     guess = estimate(plate, **chosen)
     where = "" if settings.lens else " Learning the features comes on top."
-    return f"{guess.tiles:,} tiles, about {seconds(guess.seconds)}; {size(guess.bytes)} on disk.{where}"
+    return f"{guess.tiles:,} tiles, about {duration(guess.seconds)}; {size(guess.bytes)} on disk.{where}"
 
 
 def encoder_choices() -> list[tuple[str, str]]:

@@ -16,8 +16,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_phenolens.progress import duration
 from napari_phenolens.viewer.jobs import Job
-from napari_phenolens.viewer.running import RunSettings, default_out, encoder_choices, seconds
+from napari_phenolens.viewer.running import RunSettings, default_out, encoder_choices
 from napari_phenolens.viewer.settings import preferences
 from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.parts import Connections, Section, hint, row
@@ -217,7 +218,7 @@ class RunSection(Section):
         else:
             self.bar.setRange(0, 0)
         counted = f" {progress.done:,} of {progress.total:,}" if progress.total else ""
-        left = f", about {seconds(progress.eta)} left" if progress.eta is not None else ""
+        left = f", about {duration(progress.eta)} left" if progress.eta is not None else ""
         message = f"\n{progress.message}" if progress.message else ""
         self.text.setText(f"{progress.stage}{counted}{left}{message}")
 

@@ -20,6 +20,23 @@ def test_pooling_weights_are_area_overlaps() -> None:
     np.testing.assert_allclose(weights.toarray()[1], [0, 0, 0, 0, 0, 1])
 
 
+def test_pooling_weights_add_up_to_the_overlaps_of_any_labels() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.kron(rng.integers(0, 6, (9, 10)), np.ones((5, 5), np.int64))[:43, :47]
+    weights = pooling_weights(labels, 8).toarray()
+    present = np.unique(labels[labels > 0])
+    assert weights.shape == (len(present), 5 * 6)
+    for row, label in zip(weights, present, strict=True):
+        inside = labels == label
+        # the grid's last patches take the pixels beyond them
+        by_hand = [
+            inside[8 * i : None if i == 4 else 8 * i + 8, 8 * j : None if j == 5 else 8 * j + 8].sum() / inside.sum()
+            for i in range(5)
+            for j in range(6)
+        ]
+        np.testing.assert_allclose(row, by_hand)
+
+
 def test_pooling_weights_of_nothing() -> None:
     assert pooling_weights(np.zeros((16, 16), np.int32), 8).shape == (0, 4)
 
@@ -68,6 +85,9 @@ def test_covariates_of_a_made_field() -> None:
     foreground = np.zeros((8, 8), np.bool_)
     foreground[2, 2] = True  # wholly inside the first nucleus
     values = field_covariates(image, ("flat", "DNA"), "DNA", nuclei, foreground)
+    each = [f"{k}_{c}" for c in ("flat", "DNA") for k in ("intensity", "background", "focus")]
+    assert set(values) == {"cell_count", "nuclear_area", "foreground_share", "focus", *each}
+    assert all(type(value) is float for value in values.values())
     assert values["cell_count"] == 2
     assert values["nuclear_area"] == pytest.approx((256 + 144) / 2)
     assert values["foreground_share"] == pytest.approx(1 / 64)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_phenolens.cells.background import background_level
+from napari_phenolens.cells.background import background_level, background_surface
 from napari_phenolens.cells.errors import CellsError
 
 Labels = NDArray[np.int32]
@@ -16,16 +16,20 @@ Image = NDArray[Any]
 # um; smallest and largest nucleus across that is believed where the pixel size is known
 _DIAMETER_UM = (4.0, 60.0)
 _SIGMA_UM = 0.6
+# spreads of the background below which a threshold means that there are no nuclei
+_STANDS_OUT = 4.0
+# holes smaller than this share of a typical nucleus are filled
+_HOLE = 0.25
 
 
 def segment_nuclei(image: Image, pixel_size: float | None = None) -> Labels:
     """Label the nuclei of a field.
 
-    The image is smoothed, its background subtracted, and thresholded by Otsu's method on a square-root scale, so that
-    dim nuclei beside bright ones are kept; a threshold within four spreads of the background means an empty field.
-    Clumps are parted by a watershed on the smoothed distance transform, with a seed distance taken from the field's own
-    nuclei; each nucleus ends where its light falls to 0.6 of its mean. Objects far smaller than
-    the field's median are dropped.
+    The image is smoothed, its background flattened (`background_surface`) and subtracted, and thresholded by Otsu's
+    method on a square-root scale, so that dim nuclei beside bright ones are kept; where nothing stands eight spreads of
+    the background above it, the field is empty. Clumps are parted by a watershed on the smoothed distance transform,
+    with a seed distance taken from the field's own nuclei; each nucleus ends where its light falls to 0.6 of its mean.
+    Objects far smaller than the field's median are dropped.
 
     Parameters
     ----------
@@ -57,30 +61,40 @@ def segment_nuclei(image: Image, pixel_size: float | None = None) -> Labels:
         return none
     pixels = np.nan_to_num(pixels.astype(np.float32, copy=False))
     sigma = 1.2 if pixel_size is None else float(np.clip(_SIGMA_UM / pixel_size, 0.8, 4.0))
-    smooth = ndi.gaussian_filter(pixels, sigma, mode="reflect")
-    light, spread = _above_background(smooth)
-    mask = _threshold(light, spread)
-    if mask is None:
-        return none
-    mask = ndi.binary_fill_holes(ndi.binary_opening(mask, iterations=1))
-    distance = ndi.distance_transform_edt(mask).astype(np.float32)
+    light, spread = _above_background(ndi.gaussian_filter(pixels, sigma, mode="reflect"))
+    cut = _threshold(light, spread)
+    if cut is None:
+        # few nuclei or none; single hot pixels must not pass for nuclei
+        calm = ndi.gaussian_filter(ndi.median_filter(pixels, 3), sigma, mode="reflect")
+        light, spread = _above_background(calm)
+        cut = _threshold_of_few(light, spread)
+        if cut is None:
+            return none
+    mask = ndi.binary_opening(light > cut, iterations=1)
+    # every second pixel tells how large nuclei are, before the holes in them are filled
+    half = mask[::2, ::2]
+    rough = _typical_radius(half, 2.0 * ndi.distance_transform_edt(half), pixel_size)
+    if rough is not None:
+        mask = _without_holes(mask, rough)
+    distance = ndi.distance_transform_edt(mask)
     radius = _typical_radius(mask, distance, pixel_size)
     if radius is None:
         return none
-    seeds = _seeds(distance, radius)
-    labels = _half_height(watershed(-distance, seeds, mask=mask), light)
+    seeds = _seeds(distance.astype(np.float32), radius)
+    labels = _own_rim(watershed(-distance, seeds, mask=mask), light, radius)
     # parts of the mask whose peak was too low for a seed are debris and stay out
     return _believable(labels, radius, pixel_size)
 
 
 def _above_background(smooth: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
     """Give the light above the background, and the background's spread."""
-    level, spread = background_level(smooth)
-    return np.maximum(smooth - np.float32(level), np.float32(0.0)), spread
+    flat = smooth - background_surface(smooth)
+    level, spread = background_level(flat)
+    return np.maximum(flat - np.float32(level), np.float32(0.0)), spread
 
 
-def _threshold(light: NDArray[np.float32], spread: float) -> NDArray[np.bool_] | None:
-    """Part nuclei from background; None where there is only background."""
+def _threshold(light: NDArray[np.float32], spread: float) -> float | None:
+    """Part nuclei from background by Otsu's method; None where hardly anything stands out."""
     from skimage.filters import threshold_otsu
 
     scaled = np.sqrt(light)
@@ -88,35 +102,55 @@ def _threshold(light: NDArray[np.float32], spread: float) -> NDArray[np.bool_] |
     scaled = np.minimum(scaled, np.percentile(scaled[::2, ::2], 99.5))
     if float(scaled.max()) <= 0.0:
         return None
-    cut = float(threshold_otsu(scaled))
-    # nothing stands out of the background: an empty field, or noise
-    if cut**2 < 4.0 * spread:
+    cut = float(threshold_otsu(scaled)) ** 2
+    # what lies above must stand out twice as far as the lowest threshold, else it is noise
+    least = _STANDS_OUT * spread
+    sample = light[::2, ::2]
+    return max(cut, least) if float(sample[sample > cut].mean()) >= 2 * least else None
+
+
+def _threshold_of_few(light: NDArray[np.float32], spread: float) -> float | None:
+    """Threshold where nuclei fill less than about a hundredth of the field: a quarter of their light."""
+    standing = light[::2, ::2]
+    standing = standing[standing > 2 * _STANDS_OUT * spread]
+    if standing.size < 8:
         return None
-    mask: NDArray[np.bool_] = scaled > cut
-    return mask
+    cut = float(np.percentile(standing, 75)) / 4
+    return cut if cut >= _STANDS_OUT * spread else None
 
 
-def _half_height(labels: Labels, light: NDArray[np.float32]) -> Labels:
-    """Cut each nucleus where its light falls to 0.6 of its mean; one threshold for all draws bright ones too large."""
+def _without_holes(mask: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
+    """Fill holes that nucleoli leave; gaps between the nuclei of a dense field are no holes."""
     from scipy import ndimage as ndi
 
-    flat = labels.ravel()
-    area = np.bincount(flat)
-    mean = np.bincount(flat, weights=light.ravel().astype(np.float64)) / np.maximum(area, 1)
+    gaps, n = ndi.label(~mask)
+    area = np.bincount(gaps.ravel(), minlength=n + 1)
+    hole = area < _HOLE * np.pi * radius**2
+    hole[0] = False
+    return mask | hole[gaps] if hole.any() else mask
+
+
+def _own_rim(labels: Labels, light: NDArray[np.float32], radius: float) -> Labels:
+    """End each nucleus where its light falls to 0.6 of its mean; one threshold for all draws bright ones too large."""
+    area = np.bincount(labels.ravel())
+    mean = np.bincount(labels.ravel(), weights=light.ravel()) / np.maximum(area, 1)
+    least = (0.6 * mean).astype(np.float32)
     # only the rim may go: dark nucleoli would leave holes
-    kept = ndi.binary_fill_holes((labels > 0) & (light >= 0.6 * mean[labels]))
-    cut: Labels = np.where(kept, labels, 0).astype(np.int32)
+    kept = _without_holes((labels > 0) & (light >= least[labels]), radius)
+    cut: Labels = np.where(kept, labels, 0).astype(np.int32, copy=False)
     return cut
 
 
-def _typical_radius(mask: NDArray[np.bool_], distance: NDArray[np.float32], pixel_size: float | None) -> float | None:
+def _typical_radius(mask: NDArray[np.bool_], distance: NDArray[np.float64], pixel_size: float | None) -> float | None:
     """Median inner radius (px) of the mask's parts, weighted by area so that specks do not count."""
     from scipy import ndimage as ndi
 
     parts, n = ndi.label(mask)
     if n == 0:
         return None
-    peaks = np.asarray(ndi.maximum(distance, parts, np.arange(1, n + 1)), np.float64)
+    inside = parts > 0
+    peaks = np.zeros(n + 1)
+    np.maximum.at(peaks, parts[inside], distance[inside])
     low, high = (2.0, np.inf) if pixel_size is None else tuple(d / 2 / pixel_size for d in _DIAMETER_UM)
     peaks = np.sort(peaks[(peaks >= max(low, 2.0)) & (peaks <= high)])
     if peaks.size == 0:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float32]
 
 CROP_FOREGROUND = 0.1  # share of a crop's patches that must show cells
-CELL_REACH = 0.75  # nuclear diameters round a nucleus that count as its cell, where the foreground rule has no distance
+CELL_REACH = 0.85  # nuclear diameters round a nucleus that count as its cell, where the foreground rule has no distance
 
 
 @dataclass

@@ -89,13 +89,12 @@ class Run(RunFiles):
         return pd.DataFrame(np.stack(list(rows.values())).astype(np.float32), index=index, columns=columns)
 
     def covariates(self) -> pd.DataFrame:
-        """Give plain measurements a well, means over its fields: cell_count, foreground_share, focus, intensity ..."""
+        """Give plain measurements a well, means over its fields: cell_count, foreground_share, focus, strength ..."""
         rows: dict[str, dict[str, float]] = {}
         for well in self.wells:
             fields = self._mark(well)["fields"]
             table = pd.DataFrame([f["covariates"] for f in fields]).astype(float)
             row = {str(k): float(v) for k, v in table.mean(skipna=True).items()}
-            row["foreground_units"] = float(sum(f["foreground"] for f in fields))
             strength = [
                 (f["strength"], f["foreground"]) for f in fields if f["strength"] is not None and f["foreground"]
             ]

@@ -300,11 +300,13 @@ def test_a_damaged_file_is_skipped_named_and_the_run_goes_on(plate_folder, tmp_p
     shutil.copytree(plate_folder, broken)
     (broken / "B02_f2_GFP.tif").write_bytes(b"II*\x00 not a picture")
     (broken / "D01_f1_DNA.tif").write_bytes(b"")
+    (broken / "A01_f1_DNA.tif").write_bytes(b"")  # the very first file of the plate, of a control well
     plate = open_plate(broken, broken / "platemap.csv")
+    assert plate.pixel_size is None and estimate(plate, block=1, device="cpu").fields == 16
     run = run_plate(plate, tmp_path / "run", controls=NEGATIVE, tokens=tmp_path / "t", **SETTINGS)
     assert run.complete and run.wells == WELLS
     skipped = run.skipped.set_index(["well", "field"])["reason"]
-    assert set(skipped.index) == {("B02", "2"), ("D01", "1")}
+    assert set(skipped.index) == {("A01", "1"), ("B02", "2"), ("D01", "1")}
     assert "B02_f2_GFP.tif" in skipped["B02", "2"]
     assert run.fields("B02") == ("1",) and run.fields("D01") == ("2",)
     assert np.isfinite(run.profiles().to_numpy()).all()

@@ -269,8 +269,14 @@ class Plate:
 
     @property
     def pixel_size(self) -> float | None:
-        """Micrometres per pixel from the header of the first field, None where it does not say."""
-        return next(iter(self.wells.values())).fields[0].pixel_size
+        """Micrometres per pixel from the header of the first field that can be read, None where it does not say."""
+        for well in self.wells.values():
+            for each in well.fields:
+                try:
+                    return each.pixel_size
+                except PlateError:  # a damaged file says nothing of the plate; whoever reads it is told
+                    continue
+        return None
 
     def select(self, query: str | Sequence[str] | None) -> list[str]:
         """Return the wells with images that fit a query over `metadata` (or a list of wells), row-major.

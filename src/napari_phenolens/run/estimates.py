@@ -6,9 +6,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_phenolens.encoders import load_encoder
 from napari_phenolens.progress import duration
@@ -18,9 +19,10 @@ from napari_phenolens.run.field_tokens import BATCH_TOKENS, TokenSettings, pooli
 from napari_phenolens.run.fit import MARGIN
 from napari_phenolens.run.geometry import cut_tiles
 from napari_phenolens.run.pixels import fit_normalisation, normalise
+from napari_phenolens.run.source import BAD_FIELD
 
 if TYPE_CHECKING:
-    from napari_phenolens.plate import Plate
+    from napari_phenolens.plate import Field, Plate
 
 OTHER_WORK = 1.35  # reading, nuclei, whitening and coding beside the encoder (measured on BBBC013)
 
@@ -78,11 +80,7 @@ def estimate(
     """
     wanted = resolve_channels(plate, channels)
     enc = load_encoder(encoder, weights=weights, device=device, block=block)
-    well = next(iter(plate.wells.values()))
-    if not well.fields:
-        raise RunError(f"{plate.name}: no field to estimate from")
-    field = well.fields[0]
-    image = field.read(list(wanted.values()))
+    field, image = _first_readable(plate, list(wanted.values()))
     settings = TokenSettings(
         tuple(wanted.values()), tuple(wanted), pooling_for(channel_pooling, len(wanted)), enc.patch,
         enc.tile or 16 * enc.patch, MARGIN, field.pixel_size, fit_normalisation([image], "plate", enc.input_range),
@@ -101,3 +99,14 @@ def estimate(
     k = sparsity[0] * sparsity[1]
     size = patches * (settings.dim(enc.dim) * 2 + k * 4 + 3) + fields * atoms * 12
     return Estimate(fields, count, count * each * OTHER_WORK, int(size))
+
+
+def _first_readable(plate: Plate, sources: list[str]) -> tuple[Field, npt.NDArray[Any]]:
+    reasons = []
+    for well in plate.wells.values():
+        for field in well.fields:
+            try:
+                return field, field.read(sources)
+            except BAD_FIELD as error:
+                reasons.append(str(error))
+    raise RunError(f"{plate.name}: no field of the plate can be read ({'; '.join(reasons[:3])})")

@@ -155,7 +155,7 @@ def _directions(
     """Inner product and cosine of the place's pooled whitened token with each atom."""
     try:
         tokens = np.asarray(run.tokens(well, field), dtype=np.float64)
-    except (PhenoLensError, NotImplementedError, OSError) as error:
+    except (PhenoLensError, OSError) as error:
         notes.append(f"no alignment: {error}")
         nothing = np.full(len(atoms), np.nan)
         return nothing, nothing

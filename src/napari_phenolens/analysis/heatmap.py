@@ -96,6 +96,6 @@ def heatmap(run: RunLike, well: str, field: str | int | None, feature: int, kind
 def _limits(run: RunLike, feature: int, kind: str) -> tuple[float, float] | None:
     try:
         low, high = run.limits(feature, kind)
-    except (PhenoLensError, NotImplementedError, KeyError):
+    except (PhenoLensError, KeyError):
         return None
     return float(low), float(high)

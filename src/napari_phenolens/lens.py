@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -201,10 +201,6 @@ class Lens:
         save_file({k: np.ascontiguousarray(v) for k, v in self._arrays().items()}, scratch, metadata=header)
         os.replace(scratch, target)
         return target
-
-    def renamed(self, channels: Mapping[str, str]) -> Lens:
-        """Give the same lens with other channel names."""
-        return replace(self, channels=tuple(channels.get(c, c) for c in self.channels))
 
     def _header(self) -> dict[str, Any]:
         plain = {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_phenolens.encoders import Encoder, load_encoder
-from napari_phenolens.lens import Lens, Normalisation, load_lens
-from napari_phenolens.progress import CancelCallback, Progress, ProgressCallback, check_cancelled
-from napari_phenolens.run.bench import Bench, Query, field_units, sample_images, scenes
+from napari_phenolens.lens import Lens, Normalisation
+from napari_phenolens.progress import CancelCallback, ProgressCallback, check_cancelled
+from napari_phenolens.run.bench import Bench, Query, Reporter, field_units, sample_images, scenes
 from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.field_tokens import TokenSettings
 from napari_phenolens.run.layout import PLATEMAP_INDEX, RunPlan, create_arrays, open_arrays, well_rows, write_json
@@ -265,32 +267,16 @@ def _stream(
     arrays = open_arrays(folder, plan, "r+")
     total = sum(len(bench.plate.wells[w].fields) for w in plan.wells)
     done = _marks(folder)
-    began, fields = time.monotonic(), 0
-    first = plan.first_pass
+    began, first = time.monotonic(), plan.first_pass
 
-    def stage(wells: Iterator[str] | list[str], most: int | None, label: str) -> None:
-        nonlocal fields, first
-        wells = list(wells)
-        ahead = sum(min(len(bench.plate.wells[w].fields), most or plan.fields) for w in wells)
-        start, spent_fields = time.monotonic(), 0
+    def stage(wells: Sequence[str], most: int | None, label: str) -> None:
+        report = Reporter(
+            label, sum(min(len(bench.plate.wells[w].fields), most or plan.fields) for w in wells), progress
+        )
         for well in wells:
-
-            def tick() -> None:
-                nonlocal spent_fields
-                spent_fields += 1
-                if progress is not None:
-                    eta = (time.monotonic() - start) / spent_fields * (ahead - spent_fields)
-                    progress(Progress(label, spent_fields, ahead, f"{bench.plate.name} {well}", eta))  # noqa: B023
-
-            result = _well(well, most, plan, bench, lens, shift, tick, cancel)
-            _write(
-                folder,
-                plan,
-                arrays,
-                well,
-                result,
-                partial=most is not None and most < len(bench.plate.wells[well].fields),
-            )
+            result = _well(well, most, plan, bench, lens, shift, report, cancel)
+            partial = most is not None and most < len(bench.plate.wells[well].fields)
+            _write(folder, plan, arrays, well, result, partial=partial)
 
     rest = [w for w in plan.wells if w not in done]
     if rest and plan.fields > 1 and first == 0 and not done:
@@ -300,7 +286,7 @@ def _stream(
         seconds = (time.monotonic() - began) / max(1, len(bench.plate.wells[probe[0]].fields))
         first = _first_fields(plan, seconds, total)
         if first:
-            plan = _replace_first_pass(plan, first)
+            plan = replace(plan, first_pass=first)
             plan.save(folder)
         rest = [w for w in rest if w not in probe]
     if first and rest:
@@ -310,27 +296,20 @@ def _stream(
     stage(partial if first else rest, None, "apply")
 
 
-def _replace_first_pass(plan: RunPlan, first: int) -> RunPlan:
-    from dataclasses import replace
-
-    return replace(plan, first_pass=first)
-
-
 def _is_partial(folder: Path, well: str) -> bool:
-    import json
-
     path = folder / "done" / f"{well}.json"
     return path.exists() and bool(json.loads(path.read_text(encoding="utf-8")).get("partial"))
 
 
 def _well(
     well: str, most: int | None, plan: RunPlan, bench: Bench, lens: Lens, shift: npt.NDArray[np.float32] | None,
-    tick: Any, cancel: CancelCallback | None,
+    report: Reporter, cancel: CancelCallback | None,
 ) -> WellResult:  # fmt: skip
     """Compute one well; fields that fail are noted, and the well goes on."""
     builder = WellBuilder(plan, lens, shift)
     fields = bench.plate.wells[well].fields
     bad: list[tuple[str, str, str]] = []
+    said = f"{bench.plate.name} {well}"
     places = [(well, i) for i in range(min(len(fields), most or len(fields)))]
     for _, place, scene in scenes(bench, places, lens, bad):
         check_cancelled(cancel)
@@ -339,11 +318,11 @@ def _well(
             units = field_units(bench, lens, lens.whitening.group_offset, well, place, scene, cancel)
         except BAD_FIELD as error:
             bad.append((well, field.name, str(error)))
-            tick()
+            report.step(said)
             continue
         shape = (int(scene.image.shape[1]), int(scene.image.shape[2]))
         builder.add(field.name, place, shape, bench.settings.factor(field), scene, units)
-        tick()
+        report.step(said)
     for _, name, reason in bad:
         builder.skip(name, reason)
     return builder.finish()
@@ -359,6 +338,3 @@ def _write(
     for name, values in result.arrays.items():
         arrays[name][well_rows(plan, name, place)] = values
     write_json(mark, {"well": well, "partial": partial, "fields": result.fields, "skipped": result.skipped})
-
-
-__all__ = ["apply_lens", "load_lens"]

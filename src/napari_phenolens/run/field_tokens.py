@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -124,8 +123,3 @@ def encode_field(
         check_cancelled(cancel)
         parts.append(pool_channels(encoder.tokens(tiles[start : start + batch]), settings.channel_pooling))
     return assemble(np.concatenate(parts), plan)
-
-
-def tokens_in(fields: Sequence[Field], settings: TokenSettings) -> int:
-    """Count the patches of some fields."""
-    return sum(p.grid[0] * p.grid[1] for p in map(settings.plan, fields))

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from timm.layers import set_fused_attn
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
 from napari_phenolens.encoders.camae import CAMAEConfig, CAMAEDecoder, CAMAEEncoder
@@ -241,6 +242,8 @@ def train(args: argparse.Namespace) -> None:
     out: Path = args.out
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(args.seed)
+    # On CPU the backward pass of torch's fused attention costs a third of a step (0.49 s, plain products 0.28 s).
+    set_fused_attn(False)
     config = CAMAEConfig(dim=args.dim, depth=args.depth)
     model = torch.nn.ModuleDict({"encoder": CAMAEEncoder(config), "decoder": CAMAEDecoder(config)})
     groups = [

@@ -59,6 +59,42 @@ def test_blocks_are_prefixes_of_each_other(tiles):
     np.testing.assert_allclose(again, two.tokens(tiles), atol=1e-4)
 
 
+def test_one_forward_gives_several_blocks(encoder, tiles):
+    found = encoder.tokens_of_blocks(tiles, [5, 1, 3])
+    assert list(found) == [5, 1, 3]
+    for block, tokens in found.items():
+        assert tokens.shape[-1] == encoder.dim_of(block)
+        assert tokens.shape[2] == tiles.shape[2] // encoder.patch_of(block)
+        np.testing.assert_array_equal(tokens, load_encoder("camae-micro", device="cpu", block=block).tokens(tiles))
+
+
+def test_a_forward_stops_at_the_last_block_asked_for(encoder, tiles):
+    ran = []
+    hooks = [
+        layer.register_forward_hook(lambda *_, i=i: ran.append(i + 1))
+        for i, layer in enumerate(encoder._network.blocks)
+    ]
+    encoder.tokens_of_blocks(tiles[:1], [1, 3])
+    for hook in hooks:
+        hook.remove()
+    assert ran == [1, 2, 3]
+
+
+def test_tensors_stay_on_the_device_and_follow_autocast(encoder, tiles):
+    pixels = torch.from_numpy(tiles)
+    out = encoder.forward_tensor(pixels)
+    assert out.dtype == torch.float32 and not out.requires_grad
+    np.testing.assert_array_equal(out.numpy(), encoder.tokens(tiles))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = encoder.forward_tensor(pixels[:1])
+    relative = (half.float() - out[:1]).norm() / out[:1].norm()
+    assert 1e-6 < relative < 0.05
+    with pytest.raises(EncoderError, match="blocks 1 to 6"):
+        encoder.tokens_of_blocks(tiles, [2, 7])
+    with pytest.raises(EncoderError, match="128 x 128"):
+        encoder.forward_tensor(pixels[..., :64])
+
+
 def test_batch_size_does_not_change_tokens(encoder, tiles):
     np.testing.assert_allclose(encoder.tokens(tiles)[1:], encoder.tokens(tiles[1:]), atol=1e-4)
 

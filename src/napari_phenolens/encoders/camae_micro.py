@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-import torch
+from torch import Tensor
 
 from napari_phenolens.encoders.camae import CAMAEConfig, CAMAEDecoder, CAMAEEncoder
 from napari_phenolens.encoders.errors import EncoderError
+from napari_phenolens.encoders.torch_encoder import TorchEncoder, check_block
 from napari_phenolens.encoders.weights import packaged, read_safetensors, sha256_of
 
 NAME = "camae-micro"
@@ -19,7 +19,7 @@ MAX_CHANNELS = 8
 DEFAULT_BLOCK = 4
 
 
-class CAMAEMicro:
+class CAMAEMicro(TorchEncoder):
     """The trained network as an `Encoder`.
 
     Parameters
@@ -39,6 +39,7 @@ class CAMAEMicro:
 
     name = NAME
     tile: int | None = TILE
+    default_tile = TILE
     channels: int | None = None
     max_channels = MAX_CHANNELS
     input_range: tuple[float, float] | None = None
@@ -51,8 +52,7 @@ class CAMAEMicro:
             raise EncoderError(f"{path}: the header names no configuration, so these are no weights of {NAME}")
         config = CAMAEConfig(**json.loads(facts["config"]))
         block = min(DEFAULT_BLOCK, config.depth) if block is None else block
-        if not 1 <= block <= config.depth:
-            raise EncoderError(f"{NAME} has blocks 1 to {config.depth}; block {block} was asked for")
+        check_block(NAME, block, config.depth)
         network = CAMAEEncoder(config)
         try:
             network.load_state_dict({k: v.float() for k, v in tensors.items()})
@@ -62,23 +62,17 @@ class CAMAEMicro:
         self.blocks, self.block, self.dim, self.patch = config.depth, block, config.dim, config.patch
         self.device, self.sha256 = device, sha256_of(path)
 
-    def tokens(self, tiles: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
-        """Encode tiles, see `Encoder.tokens`."""
-        if tiles.ndim != 4:
-            raise EncoderError(f"tiles have the shape (n, c, y, x); these have {tiles.ndim} dimensions")
-        n, c, y, x = tiles.shape
-        if (y, x) != (TILE, TILE):
-            raise EncoderError(f"{NAME} takes tiles of {TILE} x {TILE} px; these are {y} x {x}")
-        if not 1 <= c <= MAX_CHANNELS:
-            raise EncoderError(f"{NAME} takes 1 to {MAX_CHANNELS} channels; these tiles have {c}")
-        if n == 0:
-            return np.zeros((0, c, y // self.patch, x // self.patch, self.dim), np.float32)
-        pixels = torch.from_numpy(np.ascontiguousarray(tiles, dtype=np.float32)).to(self.device)
-        with torch.inference_mode():
-            # The last block's output is taken before the final norm too, so that all blocks are treated alike.
-            out = self._network(pixels, self.block)
-        result: npt.NDArray[np.float32] = out.float().cpu().numpy()
-        return result
+    def forward_blocks(self, pixels: Tensor, blocks: Sequence[int]) -> dict[int, Tensor]:
+        """Give the tokens of some blocks; the last block's too before the final norm, so that all are treated alike."""
+        tokens, rows, columns = self._network.embed(pixels)
+        n, c, count, dim = tokens.shape
+        tokens = tokens.reshape(n, c * count, dim)
+        found, done = {}, 0
+        for block in blocks:
+            for layer in self._network.blocks[done:block]:
+                tokens = layer(tokens)
+            found[block], done = tokens.reshape(n, c, rows, columns, dim), block
+        return found
 
 
 def load_decoder(weights: Path | None = None) -> CAMAEDecoder:

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from napari_phenolens.analysis.blocks import blocks
     from napari_phenolens.analysis.compare import compare
     from napari_phenolens.analysis.explain import explain
     from napari_phenolens.analysis.heatmap import heatmap
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Lens": "lens",
     "apply_lens": "run",
+    "blocks": "analysis",
     "compare": "analysis",
     "estimate": "run",
     "explain": "analysis",
@@ -38,6 +40,7 @@ __all__ = [
     "Lens",
     "__version__",
     "apply_lens",
+    "blocks",
     "compare",
     "encoders",
     "estimate",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from napari_phenolens.analysis.blocks import block_table, blocks
 from napari_phenolens.analysis.bootstrap import Interval, bootstrap_wells, percentile_interval, resample_weights
 from napari_phenolens.analysis.compare import compare
 from napari_phenolens.analysis.contrast import Design
@@ -9,6 +10,7 @@ from napari_phenolens.analysis.dose import DoseResponse, dose_response, shift_sh
 from napari_phenolens.analysis.errors import AnalysisError
 from napari_phenolens.analysis.explain import explain
 from napari_phenolens.analysis.heatmap import Heatmap, heatmap
+from napari_phenolens.analysis.phenotype import Phenotype, phenotype
 from napari_phenolens.analysis.position import tile_position_share
 from napari_phenolens.analysis.split_half import (
     SplitHalf,
@@ -26,14 +28,18 @@ __all__ = [
     "DoseResponse",
     "Heatmap",
     "Interval",
+    "Phenotype",
     "SplitHalf",
     "Transfer",
+    "block_table",
+    "blocks",
     "bootstrap_wells",
     "compare",
     "dose_response",
     "explain",
     "heatmap",
     "percentile_interval",
+    "phenotype",
     "resample_weights",
     "separate_many",
     "separation",

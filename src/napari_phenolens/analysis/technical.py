@@ -108,7 +108,7 @@ def strongest_link(
     beyond = np.zeros(best.shape, dtype=np.int64)
     sample = best[None]
     for start in range(0, permutations, _CHUNK):
-        order = _shuffles(blocks, min(_CHUNK, permutations - start), rng)
+        order = shuffles(blocks, min(_CHUNK, permutations - start), rng)
         drawn = adjusted(np.moveaxis(stacked[:, order], 0, 1)).max(axis=-2)
         beyond += np.count_nonzero(drawn >= best - 1e-5, axis=0)
         if start == 0:
@@ -117,7 +117,7 @@ def strongest_link(
     return Links(which, r2, p, float(np.median(np.quantile(sample, 0.95, axis=0))))
 
 
-def _shuffles(blocks: Ints, n: int, rng: np.random.Generator) -> Ints:
+def shuffles(blocks: Ints, n: int, rng: np.random.Generator) -> Ints:
     """Give n orders of the wells, shuffled within blocks, (n, wells)."""
     order = np.tile(np.arange(len(blocks)), (n, 1))
     for b in np.unique(blocks):

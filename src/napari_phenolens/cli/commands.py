@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_phenolens.cli import arguments, output
+from napari_phenolens.cli.blocks import blocks
 from napari_phenolens.cli.outcome import cancel_on_interrupt, exit_codes, warn
 from napari_phenolens.cli.progress import show_progress
 
@@ -349,3 +350,6 @@ def encoders(as_json: AsJson = False) -> None:
         output.print_json({"rows": output.records(table)})
         return
     output.print_table(table, LISTED)
+
+
+app.command()(blocks)

@@ -1,0 +1,170 @@
+"""Linear probes: how well a straight cut through the wells' embeddings tells their classes apart, out of fold."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_phenolens.analysis.errors import AnalysisError
+from napari_phenolens.analysis.protocol import Floats, Ints
+from napari_phenolens.progress import CancelCallback, check_cancelled
+
+FOLDS = 5  # at most; a class with fewer groups allows no more than it has
+REPEATS = 5  # divisions into folds over which a well's outcome is averaged
+INNER_FOLDS = 3
+STRENGTHS = tuple(10.0**e for e in range(-4, 2))  # C of the logistic regression, from the strongest regularisation
+DRAWS_OF_FOLDS = 50  # tries at a division in which every class is trained on
+
+Split = tuple[Ints, Ints]  # rows to train on, rows to test on
+
+
+def divide(label: Ints, group: Ints, folds: int, seed: int) -> list[Split]:
+    """Divide wells into folds: classes spread evenly, a group never on both sides.
+
+    Parameters
+    ----------
+    label : ndarray (n,) int
+        Class of each well.
+    group : ndarray (n,) int
+        Group of each well.
+    folds : int
+        Number of folds at most; no more than the groups of the class that has fewest.
+    seed : int
+        Which of the many divisions.
+
+    Returns
+    -------
+    list of (train, test)
+        Row numbers; every well is tested once. Empty where some class has fewer than two groups, or no division leaves
+        every class something to train on.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    classes = np.unique(label)
+    fewest = min(len(np.unique(group[label == c])) for c in classes)
+    folds = min(folds, fewest)
+    if folds < 2:
+        return []
+    alone = len(np.unique(group)) == len(group)
+    for attempt in range(1 if alone else DRAWS_OF_FOLDS):
+        kind = StratifiedKFold if alone else StratifiedGroupKFold
+        splitter = kind(folds, shuffle=True, random_state=seed * DRAWS_OF_FOLDS + attempt)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a class with fewer wells than folds is looked at below
+            found = list(splitter.split(np.zeros((len(label), 1)), label, group))
+        if all(len(test) and len(np.unique(label[train])) == len(classes) for train, test in found):
+            return found
+    return []
+
+
+def recall(right: npt.NDArray[np.bool_] | Floats, label: Ints) -> float:
+    """Balanced accuracy: the mean over classes of the share of their wells that were told right."""
+    return float(np.mean([right[label == c].mean() for c in np.unique(label)]))
+
+
+def probe(
+    embeddings: npt.NDArray[np.floating],
+    label: Ints,
+    group: Ints,
+    *,
+    folds: int = FOLDS,
+    repeats: int = REPEATS,
+    seed: int = 0,
+    cancel: CancelCallback | None = None,
+) -> Floats:
+    """Predict every well's class from wells of other groups, by logistic regression.
+
+    Each dimension is standardised by the training wells; classes weigh the same whatever their numbers; the strength of
+    the regularisation is chosen by balanced accuracy on folds inside the training wells (equal figures: the strongest).
+
+    Parameters
+    ----------
+    embeddings : ndarray (n, d)
+        One row a well.
+    label, group : ndarray (n,) int
+        Class and group of each well; a group is never trained and tested on at once.
+    folds, repeats : int
+        Folds, and divisions into folds.
+    seed : int
+        Seed of the divisions: the same for every block, so that blocks are compared on equal terms.
+    cancel : callable, optional
+        Asked between folds.
+
+    Returns
+    -------
+    ndarray (n,)
+        Share of the repeats in which the well's class was predicted right.
+
+    Raises
+    ------
+    AnalysisError
+        Where the groups allow no division.
+
+    Notes
+    -----
+    The probes of Donhauser et al. 2025 (1.7: logistic regression, class-balanced, well means, balanced accuracy) and of
+    Kenyon-Dean et al. 2025 (block search), which leave the regularisation open.
+    """
+    from sklearn import config_context
+    from threadpoolctl import threadpool_limits
+
+    right = np.zeros(len(label))
+    # Thousands of small fits: BLAS threads would only wait for each other, and checks of input take longer than fits.
+    with threadpool_limits(1, user_api="blas"), config_context(assume_finite=True, skip_parameter_validation=True):
+        for repeat in range(repeats):
+            outer = divide(label, group, folds, seed + repeat)
+            if not outer:
+                raise AnalysisError(
+                    "the groups allow no division of the wells in which every class is both trained and tested on; "
+                    "choose another column for --group, in which every class has wells of two groups or more"
+                )
+            for train, test in outer:
+                check_cancelled(cancel)
+                strength = _strength(embeddings[train], label[train], group[train], seed + repeat)
+                predicted = next(_predictions(embeddings, label, train, test, (strength,)))
+                right[test] += predicted == label[test]
+    return right / repeats
+
+
+def _strength(embeddings: npt.NDArray[np.floating], label: Ints, group: Ints, seed: int) -> float:
+    """Choose C on folds inside the training wells; the middle one where they allow no folds."""
+    inner = divide(label, group, INNER_FOLDS, seed)
+    if not inner:
+        return STRENGTHS[len(STRENGTHS) // 2]
+    right = np.zeros((len(STRENGTHS), len(label)), dtype=bool)
+    for train, test in inner:
+        for i, predicted in enumerate(_predictions(embeddings, label, train, test, STRENGTHS)):
+            right[i, test] = predicted == label[test]
+    return STRENGTHS[int(np.argmax([recall(row, label) for row in right]))]
+
+
+def _predictions(
+    embeddings: npt.NDArray[np.floating], label: Ints, train: Ints, test: Ints, strengths: tuple[float, ...]
+) -> Iterator[Ints]:
+    """Train on some wells and predict others, once for each strength of the regularisation.
+
+    The fit is done in the span of the training wells: a penalty on the length of the weights does not see a rotation,
+    so that the outcome is that of all dimensions, in a few of them.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    known = np.asarray(embeddings[train], np.float64)
+    centre, spread = known.mean(0), known.std(0)
+    keep = spread > 1e-9 * np.maximum(np.abs(centre), 1e-300)
+    if not keep.any():  # nothing tells these wells apart: every class is as likely
+        for _ in strengths:
+            yield np.full(len(test), label[train].min())
+        return
+    known = (known[:, keep] - centre[keep]) / spread[keep]
+    asked = (np.asarray(embeddings[test], np.float64)[:, keep] - centre[keep]) / spread[keep]
+    _, sizes, axes = np.linalg.svd(known, full_matrices=False)
+    axes = axes[sizes > 1e-9 * sizes[0]].T
+    known, asked = known @ axes, asked @ axes
+    model = LogisticRegression(class_weight="balanced", max_iter=1000, warm_start=True)
+    for strength in strengths:
+        model.set_params(C=strength)
+        model.fit(known, label[train])
+        yield np.asarray(model.predict(asked))

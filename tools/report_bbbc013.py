@@ -24,6 +24,7 @@ from napari_phenolens.analysis import (
     Interval,
     dose_response,
     percentile_interval,
+    phenotype,
     resample_weights,
     separate_many,
     separation,
@@ -51,6 +52,10 @@ bootstrap-by-well intervals; wells are drawn within negatives, positives and dos
 - (c) was chosen on the other drug's rows and tested on this one's; its interval holds the choice.
 - (d) is Spearman's correlation over the dose series, in the direction of the effect.
 - (e) is the shift of the untreated wells E12 to H12 from the negatives as a share of the positives' shift.
+
+- "phenotype score" is the mean of the up to 50 leading features that go together, each brought to a difference of one
+  (`phenotype`); features and weights are chosen where the feature is chosen in the row above: on the same wells in (a), (d)
+  and (e), on the choosing half in (b), on the other drug's rows in (c).
 
 Plain scalars choose nothing: their (b) is the test half alone, their (c) the drug's own rows."""
 
@@ -103,10 +108,7 @@ def of_features(run: Any, drug: str, args: argparse.Namespace) -> tuple[list[str
         run, NEGATIVE, positive(drug), splits=args.splits, seed=args.seed, bootstrap=args.split_bootstrap
     )
 
-    def rows(which: str) -> tuple[str, str]:
-        return f"{NEGATIVE} and {ROWS[which]}", f"{positive(which)} and {ROWS[which]}"
-
-    moved = transfer(run, rows(other(drug)), rows(drug), bootstrap=args.bootstrap, seed=args.seed)
+    moved = transfer(run, rows_of(other(drug)), rows_of(drug), bootstrap=args.bootstrap, seed=args.seed)
 
     doses = [
         dose_response(run, f, "concentration", series(drug), bootstrap=args.bootstrap, seed=args.seed) for f in top
@@ -131,6 +133,38 @@ def of_features(run: Any, drug: str, args: argparse.Namespace) -> tuple[list[str
         "chosen on the other drug": moved.feature,
     }
     return cells, chosen
+
+
+def rows_of(which: str) -> tuple[str, str]:
+    return f"{NEGATIVE} and {ROWS[which]}", f"{positive(which)} and {ROWS[which]}"
+
+
+def of_phenotype(run: Any, drug: str, args: argparse.Namespace) -> tuple[list[str], dict[str, Any]]:
+    """Give the row of the phenotype score and which features it holds."""
+    found = phenotype(run, NEGATIVE, positive(drug))
+    score = found.score(run)
+    negatives, positives, empty = (
+        score[run.select(q)].to_numpy(float) for q in (NEGATIVE, positive(drug), EMPTY)
+    )  # fmt: skip
+    side = np.arange(len(negatives) + len(positives)) >= len(negatives)
+    design = Design(side, np.zeros(len(side), dtype=np.intp))
+    z, _ = separation(np.concatenate([negatives, positives]), design, 1.0, bootstrap=args.bootstrap, seed=args.seed)
+    halves = split_half(
+        run, NEGATIVE, positive(drug), splits=args.splits, seed=args.seed, bootstrap=args.split_bootstrap,
+        phenotype=True,
+    )  # fmt: skip
+    moved = transfer(
+        run, rows_of(other(drug)), rows_of(drug), bootstrap=args.bootstrap, seed=args.seed, phenotype=True
+    )
+    dose = dose_response(run, score, "concentration", series(drug), bootstrap=args.bootstrap, seed=args.seed)
+    shift = shift_share(empty, negatives, positives, bootstrap=args.bootstrap, seed=args.seed)
+    cells = [show(x) for x in (z, halves.zprime_wells, halves.ssmd_wells, moved.zprime, moved.ssmd, dose.spearman)]
+    chosen = {
+        "features of the phenotype score": len(found.features),
+        "phenotype score, middle 95 % of the splits, Z'": show(halves.zprime),
+        "phenotype score, sign lost in split halves": f"{float(np.isneginf(halves.table['zprime']).mean()):.1%}",
+    }
+    return [*cells, "-", show(shift)], chosen
 
 
 def of_scalar(run: Any, drug: str, value: pd.Series, args: argparse.Namespace) -> list[str]:
@@ -227,7 +261,9 @@ def report(run: Any, plate: Any, args: argparse.Namespace) -> str:
     plain = scalars(run, plate)
     for drug in DRUGS:
         cells, chosen = of_features(run, drug, args)
-        rows = [["**features**", *cells]]
+        score, more = of_phenotype(run, drug, args)
+        chosen |= more
+        rows = [["**feature**", *cells], ["**phenotype score**", *score]]
         rows += [[name, *of_scalar(run, drug, plain[name], args)] for name in plain.columns]
         text += [f"## {drug}", table_of(rows), "\n".join(f"- {k}: {v}" for k, v in chosen.items())]
     return "\n\n".join(text) + "\n"

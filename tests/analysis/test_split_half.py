@@ -17,7 +17,7 @@ from napari_phenolens.analysis import (
 )
 from napari_phenolens.analysis.bootstrap import resample_weights, weighted_moments
 from napari_phenolens.analysis.contrast import Design
-from napari_phenolens.analysis.split_half import moderated_ranking
+from napari_phenolens.analysis.ranking import moderated_ranking
 
 NEG, POS = "control_type == 'negcon'", "control_type == 'poscon'"
 

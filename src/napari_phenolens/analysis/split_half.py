@@ -17,11 +17,12 @@ from napari_phenolens.analysis.bootstrap import (
     weighted_moments,
 )
 from napari_phenolens.analysis.contrast import Design, estimate
-from napari_phenolens.analysis.effects import divide, ssmd, zprime
+from napari_phenolens.analysis.effects import ssmd, zprime
 from napari_phenolens.analysis.errors import AnalysisError
-from napari_phenolens.analysis.moderated import squeeze_variances
+from napari_phenolens.analysis.phenotype import combine
 from napari_phenolens.analysis.permutation import all_labels, draw_labels
 from napari_phenolens.analysis.protocol import Bools, Floats, Ints, Query, RunLike
+from napari_phenolens.analysis.ranking import moderated_ranking
 from napari_phenolens.analysis.sides import gather
 
 
@@ -47,39 +48,6 @@ class SplitHalf:
     ssmd_wells: Interval
 
 
-def moderated_ranking(values: Floats, side: Bools, weights: Floats) -> Floats:
-    """Give the moderated effect of every feature under one weighting of the wells: the score that `compare` ranks by.
-
-    Parameters
-    ----------
-    values : ndarray (n, m)
-        Plate-adjusted well means.
-    side : ndarray (n,) bool
-        True for perturbed wells.
-    weights : ndarray (n,)
-        0 leaves a well out.
-
-    Returns
-    -------
-    ndarray (m,)
-        Signed effects.
-    """
-    origin = values.mean(axis=0)
-    mean0, var0, df0 = weighted_moments((values - origin)[~side], weights[None, ~side])
-    mean1, var1, df1 = weighted_moments((values - origin)[side], weights[None, side])
-    df = float(df0[0] + df1[0])
-    pooled = (
-        (np.nan_to_num(var0[0]) * df0[0] + np.nan_to_num(var1[0]) * df1[0]) / df
-        if df > 0
-        else np.full_like(origin, np.nan)
-    )
-    mean = origin + (weights @ (values - origin)) / weights.sum()
-    difference: Floats = mean1[0] - mean0[0]
-    effect = divide(difference, np.sqrt(squeeze_variances(pooled, df, mean).variance))
-    effect[difference == 0] = 0.0
-    return effect
-
-
 def split_half(
     runs: RunLike | Sequence[RunLike],
     controls: Query | None,
@@ -91,6 +59,7 @@ def split_half(
     kind: str = "activation",
     bootstrap: int = 0,
     candidates: Sequence[int] | None = None,
+    phenotype: bool = False,
 ) -> SplitHalf:
     """Choose the leading feature (by the size of their effect) on half of the wells and test it on the other half.
 
@@ -107,6 +76,9 @@ def split_half(
         both chosen and tested on. Each resample uses up to 100 of the splits.
     candidates : sequence of int or None
         Choose among these features only.
+    phenotype : bool
+        Choose the score of the leading features that go together instead, see `phenotype`; ``feature`` in the table is
+        then the strongest of them.
 
     Returns
     -------
@@ -125,11 +97,20 @@ def split_half(
         )
     values = estimate(values, sides.design).adjusted
     features = np.arange(values.shape[1]) if candidates is None else np.asarray(list(candidates), dtype=np.intp)
-    return split_values(values[:, features], sides.design, features, splits=splits, seed=seed, bootstrap=bootstrap)
+    return split_values(
+        values[:, features], sides.design, features, splits=splits, seed=seed, bootstrap=bootstrap, phenotype=phenotype
+    )
 
 
 def split_values(
-    values: Floats, design: Design, features: Ints, *, splits: int = 1000, seed: int = 0, bootstrap: int = 0
+    values: Floats,
+    design: Design,
+    features: Ints,
+    *,
+    splits: int = 1000,
+    seed: int = 0,
+    bootstrap: int = 0,
+    phenotype: bool = False,
 ) -> SplitHalf:
     """Do what `split_half` does with any table of well values, such as one hand-made column.
 
@@ -141,7 +122,7 @@ def split_values(
         Sides and plates.
     features : ndarray (m,)
         Names of the columns.
-    splits, seed, bootstrap : int
+    splits, seed, bootstrap, phenotype
         See `split_half`.
 
     Returns
@@ -151,7 +132,7 @@ def split_values(
     rng = np.random.default_rng(seed)
     halves = _halves(design, splits, rng)
     once = np.ones(design.n)
-    rows = [_one(values, design.side, half, once) for half in halves]
+    rows = [_one(values, design, half, once, phenotype) for half in halves]
     table = pd.DataFrame(rows, columns=["column", "sign", "zprime", "ssmd"])
     table.insert(0, "feature", features[table.pop("column").to_numpy(dtype=np.intp)])
     z, s = _median(table["zprime"].to_numpy()), _median(table["ssmd"].to_numpy())
@@ -160,7 +141,7 @@ def split_values(
     if bootstrap:
         some = halves if len(halves) <= 100 else halves[rng.choice(len(halves), 100, replace=False)]
         for weights in resample_weights(strata_of(design), bootstrap, rng):
-            found = np.array([_one(values, design.side, half, weights)[2:] for half in some])
+            found = np.array([_one(values, design, half, weights, phenotype)[2:] for half in some])
             z_draws.append(_median(found[:, 0]))
             s_draws.append(_median(found[:, 1]))
     return SplitHalf(
@@ -205,15 +186,31 @@ def _halves(design: Design, splits: int, rng: np.random.Generator) -> Bools:
     return halves
 
 
-def _one(values: Floats, side: Bools, half: Bools, weights: Floats) -> tuple[int, float, float, float]:
+def _one(
+    values: Floats, design: Design, half: Bools, weights: Floats, phenotype: bool
+) -> tuple[int, float, float, float]:
     """Choose on one half, test on the other: column, sign, Z', ssmd."""
-    effect = moderated_ranking(values, side, weights * half)
-    if not np.isfinite(effect).any():
+    found = _choose(values, design, weights * half, phenotype)
+    if found is None:
         return 0, 0.0, float("nan"), float("nan")
+    column, sign, score = found
+    z, s = signed_separation(score[:, None], design.side, weights * ~half, 1.0)
+    return column, sign, z, s
+
+
+def _choose(values: Floats, design: Design, weights: Floats, phenotype: bool) -> tuple[int, float, Floats] | None:
+    """Choose what leads: its strongest column, the sign of that one's effect, and a score that should rise."""
+    if phenotype:
+        columns, share = combine(values, design, weights)
+        if not len(columns):
+            return None
+        return int(columns[0]), float(np.sign(share[0])), values[:, columns] @ share
+    effect = moderated_ranking(values, design.side, weights)
+    if not np.isfinite(effect).any():
+        return None
     column = int(np.nanargmax(np.abs(effect)))
     sign = float(np.sign(effect[column])) or 1.0
-    z, s = signed_separation(values[:, [column]], side, weights * ~half, sign)
-    return column, sign, z, s
+    return column, sign, values[:, column] * sign
 
 
 def signed_separation(value: Floats, side: Bools, weights: Floats, sign: float) -> tuple[float, float]:
@@ -280,6 +277,7 @@ def transfer(
     kind: str = "activation",
     bootstrap: int = 2000,
     seed: int = 0,
+    phenotype: bool = False,
 ) -> Transfer:
     """Choose the leading feature (by the size of their effect) on some wells and test it on others.
 
@@ -291,6 +289,8 @@ def transfer(
         The two sets of wells.
     bootstrap, seed : int
         Resamples of the test wells.
+    phenotype : bool
+        Choose the score of the leading features that go together, see `phenotype`.
 
     Returns
     -------
@@ -305,11 +305,16 @@ def transfer(
             f"{len(both)} wells are both chosen and tested on ({', '.join(both[:6])} ...); give sets that share none"
         )
     values = estimate(values, sides.design).adjusted
-    effect = moderated_ranking(values, sides.design.side, np.ones(len(values)))
-    feature = int(np.nanargmax(np.abs(effect)))
-    sign = float(np.sign(effect[feature])) or 1.0
-    column = estimate(test, others.design).adjusted[:, [feature]]
-    z, s = separation(column[:, 0], others.design, sign, bootstrap=bootstrap, seed=seed)
+    once = np.ones(len(values))
+    found = _choose(values, sides.design, once, phenotype)
+    if found is None:
+        raise AnalysisError("no feature differs between the wells to choose on")
+    feature, sign, _ = found
+    columns, share = (
+        combine(values, sides.design, once) if phenotype else (np.array([feature], dtype=np.intp), np.array([sign]))
+    )
+    score = estimate(test, others.design).adjusted[:, columns] @ share
+    z, s = separation(score, others.design, 1.0, bootstrap=bootstrap, seed=seed)
     return Transfer(feature, sign, z, s)
 
 

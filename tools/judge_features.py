@@ -25,7 +25,8 @@ from napari_phenolens.encoders.camae import CAMAEConfig, CAMAEEncoder
 from napari_phenolens.encoders.camae_micro import TILE
 from napari_phenolens.encoders.weights import read_safetensors, sha256_of
 from napari_phenolens.plate import Plate
-from napari_phenolens.run.field_tokens import TokenSettings, encode_field
+from napari_phenolens.run.engine import encode_field
+from napari_phenolens.run.field_tokens import TokenSettings
 from napari_phenolens.run.fit import MARGIN
 from napari_phenolens.run.geometry import plan_tiles, position_offsets, tile_positions
 from napari_phenolens.run.pixels import fit_normalisation, normalise

@@ -248,12 +248,12 @@ run_plate(plate, out, controls={NEGATIVE!r}, tokens=tokens, progress=progress, *
 
 
 def test_tokens_once_stored_are_not_encoded_again(finished, plate, tmp_path, monkeypatch):
-    from napari_phenolens.run import source
+    from napari_phenolens.run.engine import Engine
 
     def refuse(*_, **__):
         raise AssertionError("encoded again")
 
-    monkeypatch.setattr(source, "encode_field", refuse)
+    monkeypatch.setattr(Engine, "encode", refuse)
     done = run_plate(plate, tmp_path / "run", controls=NEGATIVE, tokens=finished.path.parent / "tokens", **SETTINGS)
     assert_same(finished.path, done.path)
 

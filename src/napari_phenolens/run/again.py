@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from napari_phenolens.errors import PhenoLensError
 from napari_phenolens.lens import Normalisation
+from napari_phenolens.run.engine import encode_field
 from napari_phenolens.run.errors import RunError
-from napari_phenolens.run.field_tokens import TokenSettings, encode_field
+from napari_phenolens.run.field_tokens import TokenSettings
 from napari_phenolens.run.geometry import plan_tiles, position_offsets
 from napari_phenolens.run.token_store import HalfPrecision, TokenStore
 

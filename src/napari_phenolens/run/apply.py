@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +17,16 @@ import numpy.typing as npt
 from napari_phenolens.encoders import Encoder, load_encoder
 from napari_phenolens.lens import Lens, Normalisation
 from napari_phenolens.progress import CancelCallback, ProgressCallback, check_cancelled
-from napari_phenolens.run.bench import Bench, Query, Reporter, field_units, sample_images, scenes
+from napari_phenolens.run.bench import Bench, Query, Reporter, sample_images
+from napari_phenolens.run.devices import Device
+from napari_phenolens.run.engine import Engine
 from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.field_tokens import TokenSettings
 from napari_phenolens.run.layout import PLATEMAP_INDEX, RunPlan, create_arrays, open_arrays, well_rows, write_json
 from napari_phenolens.run.pixels import fit_normalisation
 from napari_phenolens.run.reader import Run, open_run
 from napari_phenolens.run.source import BAD_FIELD, TokenSource, control_fields
+from napari_phenolens.run.stream import Seen, stream
 from napari_phenolens.run.token_store import HalfPrecision
 from napari_phenolens.run.units import unit_grid
 from napari_phenolens.run.well import WellBuilder, WellResult
@@ -42,11 +45,14 @@ def apply_lens(
     *,
     controls: Query | None = None,
     channels: Mapping[str, str] | Sequence[str] | None = None,
-    device: str = "auto",
+    device: Device = "auto",
     progress: ProgressCallback | None = None,
     cancel: CancelCallback | None = None,
     tokens: str | Path | None = None,
     weights: str | Path | None = None,
+    batch: int | None = None,
+    precision: str = "auto",
+    compiled: bool = False,
 ) -> Run:
     """Apply a lens to a plate; a run that was broken off goes on where it stopped.
 
@@ -64,14 +70,16 @@ def apply_lens(
         fitted on all wells and nothing is re-centred.
     channels : mapping of str, optional
         Lens channel to plate channel, where names differ.
-    device : str
-        ``auto``, ``cpu``, ``cuda``, ``mps``.
+    device : str or sequence of str
+        ``auto``, ``cpu``, ``cuda`` (all of them), ``cuda:1``, ``mps``, or several.
     progress, cancel : callable, optional
         See `napari_phenolens.progress`.
     tokens : path, optional
         Folder of token stores.
     weights : path, optional
         Weights file of the encoder, where it is not the usual one.
+    batch, precision, compiled
+        As in `fit_lens`.
 
     Returns
     -------
@@ -95,13 +103,25 @@ def apply_lens(
     except filelock.Timeout as error:
         raise RunError(f"{folder}: another process is writing this run; wait for it or stop it") from error
     with lock:
-        return _apply(lens, plate, folder, controls, channels, device, progress, cancel, tokens, weights)
+        engine = Engine(
+            lambda where: _encoder(lens, weights, where), device, batch=batch, precision=precision, compiled=compiled
+        )
+        return _apply(lens, plate, folder, controls, channels, engine, progress, cancel, tokens)
+
+
+def _encoder(lens: Lens, weights: str | Path | None, device: str) -> Encoder:
+    found = load_encoder(lens.encoder, weights=weights, device=device, block=lens.block)
+    if found.sha256 != lens.encoder_sha256:
+        raise RunError(
+            f"the weights of {lens.encoder} on this machine are not those the lens was fitted with "
+            f"({found.sha256[:12]}, not {lens.encoder_sha256[:12]}); give the right file, or fit the lens again"
+        )
+    return found
 
 
 def _apply(
     lens: Lens, plate: Plate, folder: Path, controls: Query | None, channels: Mapping[str, str] | Sequence[str] | None,
-    device: str, progress: ProgressCallback | None, cancel: CancelCallback | None, tokens: str | Path | None,
-    weights: str | Path | None,
+    engine: Engine, progress: ProgressCallback | None, cancel: CancelCallback | None, tokens: str | Path | None,
 ) -> Run:  # fmt: skip
     wanted = lens.match_channels(plate.channels, channels)
     own = (
@@ -110,16 +130,6 @@ def _apply(
         else [w for w in lens.controls_of(plate.name) if w in plate.wells]
     )
     recentre = controls is not None and own != lens.controls_of(plate.name)
-
-    @cache
-    def encoder() -> Encoder:
-        found = load_encoder(lens.encoder, weights=weights, device=device, block=lens.block)
-        if found.sha256 != lens.encoder_sha256:
-            raise RunError(
-                f"the weights of {lens.encoder} on this machine are not those the lens was fitted with "
-                f"({found.sha256[:12]}, not {lens.encoder_sha256[:12]}); give the right file, or fit the lens again"
-            )
-        return found
 
     known = (folder / "run.json").exists()
     if known:
@@ -141,12 +151,13 @@ def _apply(
     source = TokenSource(
         plate,
         settings,
-        encoder,
+        engine,
         (lens.encoder, lens.encoder_sha256, lens.block),
         folder=Path(tokens) if tokens is not None else None,
         half=half,
         scale_fields=control_fields(plate, own or list(plate.wells), 8),
         cancel=cancel,
+        record=folder / "engine.json",
     )
     bench = Bench(plate, own, settings, source)
     if known:
@@ -235,10 +246,11 @@ def _recentre(folder: Path, bench: Bench, lens: Lens, cancel: CancelCallback | N
         kept: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
         return kept
     total, count = np.zeros(lens.whitening.p), 0
-    for well, place, scene in scenes(bench, control_fields(bench.plate, bench.controls, RECENTRE_FIELDS), lens):
-        units = field_units(bench, lens, lens.whitening.group_offset, well, place, scene, cancel)
-        total += lens.whitening(units.tokens[units.foreground]).sum(0, dtype=np.float64)
-        count += int(units.foreground.sum())
+    places = control_fields(bench.plate, bench.controls, RECENTRE_FIELDS)
+    for _, _, seen in stream(bench, places, lens, lens.whitening.group_offset, cancel=cancel):
+        if isinstance(seen, Seen):
+            total += lens.whitening(seen.units.tokens[seen.units.foreground]).sum(0, dtype=np.float64)
+            count += int(seen.units.foreground.sum())
     if count == 0:
         raise RunError(f"{bench.plate.name}: the control wells show no cells, so nothing can be re-centred on them")
     mean = (total / count).astype(np.float32)
@@ -269,20 +281,25 @@ def _stream(
     done = _marks(folder)
     began, first = time.monotonic(), plan.first_pass
 
-    def stage(wells: Sequence[str], most: int | None, label: str) -> None:
-        report = Reporter(
-            label, sum(min(len(bench.plate.wells[w].fields), most or plan.fields) for w in wells), progress
-        )
-        for well in wells:
-            result = _well(well, most, plan, bench, lens, shift, report, cancel)
-            partial = most is not None and most < len(bench.plate.wells[well].fields)
-            _write(folder, plan, arrays, well, result, partial=partial)
+    def stage(wells: Sequence[str], do: Collection[str], most: int | None, label: str) -> None:
+        """Do some of the wells; the whole list decides the batches."""
+        counts = {w: min(len(bench.plate.wells[w].fields), most or plan.fields) for w in wells}
+        report = Reporter(label, sum(counts[w] for w in do), progress)
+        places = [(w, i) for w in wells for i in range(counts[w])]
+        found = stream(bench, places, lens, lens.whitening.group_offset, wanted=lambda p: p[0] in do, cancel=cancel)
+        try:
+            for well, fields in groupby(found, key=lambda each: each[0]):
+                result = _well(well, fields, plan, bench, lens, shift, report, cancel)
+                partial = counts[well] < len(bench.plate.wells[well].fields)
+                _write(folder, plan, arrays, well, result, partial=partial)
+        finally:
+            found.close()
 
     rest = [w for w in plan.wells if w not in done]
     if rest and plan.fields > 1 and first == 0 and not done:
         # The speed of the first wells, controls where there are some, tells whether a first pass is worth it.
         probe = [w for w in bench.controls if w in rest][:1] or rest[:1]
-        stage(probe, None, "apply")
+        stage(probe, probe, None, "apply")
         seconds = (time.monotonic() - began) / max(1, len(bench.plate.wells[probe[0]].fields))
         first = _first_fields(plan, seconds, total)
         if first:
@@ -290,10 +307,9 @@ def _stream(
             plan.save(folder)
         rest = [w for w in rest if w not in probe]
     if first and rest:
-        ordered = [w for w in bench.controls if w in rest] + [w for w in rest if w not in bench.controls]
-        stage(ordered, first, "first pass")
-    partial = [w for w in plan.wells if _is_partial(folder, w)]
-    stage(partial if first else rest, None, "apply")
+        ordered = [w for w in bench.controls if w in plan.wells] + [w for w in plan.wells if w not in bench.controls]
+        stage(ordered, rest, first, "first pass")
+    stage(plan.wells, [w for w in plan.wells if _is_partial(folder, w)] if first else rest, None, "apply")
 
 
 def _is_partial(folder: Path, well: str) -> bool:
@@ -302,29 +318,20 @@ def _is_partial(folder: Path, well: str) -> bool:
 
 
 def _well(
-    well: str, most: int | None, plan: RunPlan, bench: Bench, lens: Lens, shift: npt.NDArray[np.float32] | None,
-    report: Reporter, cancel: CancelCallback | None,
+    well: str, fields: Iterable[tuple[str, int, Seen | Exception]], plan: RunPlan, bench: Bench, lens: Lens,
+    shift: npt.NDArray[np.float32] | None, report: Reporter, cancel: CancelCallback | None,
 ) -> WellResult:  # fmt: skip
-    """Compute one well; fields that fail are noted, and the well goes on."""
+    """Code one well's fields; those that fail are noted, and the well goes on."""
     builder = WellBuilder(plan, lens, shift)
-    fields = bench.plate.wells[well].fields
-    bad: list[tuple[str, str, str]] = []
-    said = f"{bench.plate.name} {well}"
-    places = [(well, i) for i in range(min(len(fields), most or len(fields)))]
-    for _, place, scene in scenes(bench, places, lens, bad):
+    for _, place, seen in fields:
         check_cancelled(cancel)
-        field = fields[place]
-        try:
-            units = field_units(bench, lens, lens.whitening.group_offset, well, place, scene, cancel)
-        except BAD_FIELD as error:
-            bad.append((well, field.name, str(error)))
-            report.step(said)
-            continue
-        shape = (int(scene.image.shape[1]), int(scene.image.shape[2]))
-        builder.add(field.name, place, shape, bench.settings.factor(field), scene, units)
-        report.step(said)
-    for _, name, reason in bad:
-        builder.skip(name, reason)
+        field = bench.plate.wells[well].fields[place]
+        if isinstance(seen, Seen):
+            shape = (int(seen.scene.image.shape[1]), int(seen.scene.image.shape[2]))
+            builder.add(field.name, place, shape, bench.settings.factor(field), seen.scene, seen.units)
+        else:
+            builder.skip(field.name, str(seen))
+        report.step(f"{bench.plate.name} {well}")
     return builder.finish()
 
 

@@ -1,23 +1,20 @@
-"""A plate laid out for fitting or applying: its controls, settings and tokens, and a walk over its fields."""
+"""A plate laid out for fitting or applying: its controls, settings and tokens, and a first look at its fields."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
 from napari_phenolens.cells import Foreground, find_nuclear_channel
-from napari_phenolens.lens import Lens
 from napari_phenolens.progress import CancelCallback, Progress, ProgressCallback, check_cancelled
 from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.field_tokens import TokenSettings
-from napari_phenolens.run.geometry import position_offsets
 from napari_phenolens.run.pixels import SAMPLE_FIELDS, resample, resample_factor
-from napari_phenolens.run.source import BAD_FIELD, TokenSource, control_fields, read_ahead
-from napari_phenolens.run.units import Scene, Units, look, units_of
+from napari_phenolens.run.source import BAD_FIELD, TokenSource, control_fields
 
 if TYPE_CHECKING:
     from napari_phenolens.plate import Field, Plate
@@ -104,27 +101,6 @@ def sample_images(
     return images
 
 
-def scenes(
-    bench: Bench,
-    places: Sequence[tuple[str, int]],
-    rules: Lens | LensDraft,
-    skipped: list[tuple[str, str, str]] | None = None,
-) -> Iterator[tuple[str, int, Scene]]:
-    """Look at fields in their order, a background thread ahead; damaged fields are passed over."""
-
-    def load(place: tuple[str, int]) -> Scene:
-        return look(bench.plate.wells[place[0]].fields[place[1]], bench.settings, rules)
-
-    for (well, place), outcome in read_ahead(places, load):
-        if isinstance(outcome, BAD_FIELD):
-            if skipped is not None:
-                skipped.append((well, bench.plate.wells[well].fields[place].name, str(outcome)))
-            continue
-        if isinstance(outcome, BaseException):
-            raise outcome
-        yield well, place, outcome
-
-
 class Reporter:
     """Turns counts into progress with a remaining time."""
 
@@ -139,20 +115,3 @@ class Reporter:
             spent = time.monotonic() - self.began
             eta = spent / self.done * (self.total - self.done)
             self.progress(Progress(self.stage, self.done, self.total, message, eta))
-
-
-def field_units(
-    bench: Bench,
-    rules: Lens | LensDraft,
-    offsets: npt.NDArray[Any] | None,
-    well: str,
-    place: int,
-    scene: Scene,
-    cancel: CancelCallback | None,
-) -> Units:
-    """Give a field's units, position offsets removed where they are known."""
-    tokens = bench.source.field(well, place, lambda: scene.image, cancel)
-    plan = bench.settings.plan(bench.plate.wells[well].fields[place])
-    if offsets is not None and offsets.size:  # crops and cells have no place in a tile
-        tokens = tokens - position_offsets(plan, offsets)
-    return units_of(tokens, scene, rules.unit, plan.tile)

@@ -1,23 +1,23 @@
-"""From a field's pixels to its tokens: read, resample, normalise, tile, encode, assemble, pool channels."""
+"""What decides a field's tokens, how its pixels are read, and how the channels' tokens are joined."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from napari_phenolens.lens import Normalisation
-from napari_phenolens.progress import CancelCallback, check_cancelled
-from napari_phenolens.run.geometry import TilePlan, assemble, cut_tiles, plan_tiles
-from napari_phenolens.run.pixels import normalise, resample, resample_factor
+from napari_phenolens.run.geometry import TilePlan, plan_tiles
+from napari_phenolens.run.pixels import resample, resample_factor
 
 if TYPE_CHECKING:
-    from napari_phenolens.encoders import Encoder
     from napari_phenolens.plate import Field
 
 Floats = npt.NDArray[np.float32]
+Pooled = TypeVar("Pooled", npt.NDArray[np.float32], Tensor)
 
 BATCH_TOKENS = 2048  # tokens of one forward on the CPU: small batches stay in cache and answer a cancel soon
 CONCAT_UP_TO = 4
@@ -63,6 +63,10 @@ class TokenSettings:
         shape = (y, x) if factor == 1.0 else (max(1, round(y * factor)), max(1, round(x * factor)))
         return plan_tiles(shape, self.patch, self.tile, self.margin)
 
+    def plan_of(self, image: npt.NDArray[Any]) -> TilePlan:
+        """Plan the tiles of a field's pixels ``(c, Y, X)`` as `read` gave them."""
+        return plan_tiles((image.shape[1], image.shape[2]), self.patch, self.tile, self.margin)
+
     def read(self, field: Field) -> npt.NDArray[Any]:
         """Read a field's channels in the lens's order, resampled to the lens's pixel size."""
         return resample(field.read(list(self.sources)), self.factor(field))
@@ -79,47 +83,12 @@ def pooling_for(wanted: str, channels: int) -> str:
     return wanted
 
 
-def pool_channels(tokens: Floats, how: str) -> Floats:
+def pool_channels(tokens: Pooled, how: str) -> Pooled:
     """Join the channels' tokens: ``(n, c, y, x, d)`` to ``(n, y, x, c * d)`` or ``(n, y, x, d)``."""
     if how == "mean":
-        mean: Floats = tokens.mean(axis=1)
+        mean: Pooled = tokens.mean(1)
         return mean
+    if isinstance(tokens, Tensor):
+        return tokens.movedim(1, 3).flatten(3)
     n, c, y, x, d = tokens.shape
     return np.ascontiguousarray(tokens.transpose(0, 2, 3, 1, 4)).reshape(n, y, x, c * d)
-
-
-def encode_field(
-    image: npt.NDArray[Any], settings: TokenSettings, encoder: Encoder, cancel: CancelCallback | None = None
-) -> Floats:
-    """Encode one field.
-
-    Parameters
-    ----------
-    image : ndarray
-        ``(c, Y, X)`` as `TokenSettings.read` gives it.
-    settings : TokenSettings
-        Pixel rule and geometry.
-    encoder : Encoder
-        The encoder.
-    cancel : callable, optional
-        Asked between batches.
-
-    Returns
-    -------
-    ndarray
-        ``(h, w, d)`` float32 tokens of the field's patches, channels pooled.
-
-    Notes
-    -----
-    Batches depend on the field alone, so that a resumed run gives the same numbers as an undisturbed one.
-    """
-    plan = plan_tiles((image.shape[1], image.shape[2]), settings.patch, settings.tile, settings.margin)
-    tiles = cut_tiles(normalise(image, settings.normalisation), plan)
-    batch = max(1, BATCH_TOKENS // (tiles.shape[1] * plan.tile**2))
-    if not encoder.device.startswith("cpu"):
-        batch *= 32
-    parts = []
-    for start in range(0, len(tiles), batch):
-        check_cancelled(cancel)
-        parts.append(pool_channels(encoder.tokens(tiles[start : start + batch]), settings.channel_pooling))
-    return assemble(np.concatenate(parts), plan)

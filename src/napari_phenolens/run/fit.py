@@ -21,17 +21,18 @@ from napari_phenolens.run.bench import (
     LensDraft,
     Query,
     Reporter,
-    field_units,
     nuclear_channel,
     resolve_channels,
     sample_images,
-    scenes,
 )
+from napari_phenolens.run.devices import Device
+from napari_phenolens.run.engine import Engine
 from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.field_tokens import TokenSettings, pooling_for
 from napari_phenolens.run.geometry import tile_positions
 from napari_phenolens.run.pixels import fit_normalisation, spread
 from napari_phenolens.run.source import TokenSource, control_fields
+from napari_phenolens.run.stream import Seen, stream
 
 if TYPE_CHECKING:
     from napari_phenolens.plate import Plate
@@ -59,7 +60,7 @@ def fit_lens(
     whitening: str = "pca",
     method: Literal["icfl", "topk"] = "icfl",
     seed: int = 0,
-    device: str = "auto",
+    device: Device = "auto",
     progress: ProgressCallback | None = None,
     cancel: CancelCallback | None = None,
     normalise: str = "plate",
@@ -70,6 +71,9 @@ def fit_lens(
     weights: str | Path | None = None,
     tokens: str | Path | None = None,
     checkpoint: str | Path | None = None,
+    batch: int | None = None,
+    precision: str = "auto",
+    compiled: bool = False,
 ) -> Lens:
     """Fit a lens on one or several plates and their control wells.
 
@@ -99,8 +103,8 @@ def fit_lens(
         ``icfl`` or ``topk``.
     seed : int
         Of the dictionary and of the sample.
-    device : str
-        ``auto``, ``cpu``, ``cuda``, ``mps``.
+    device : str or sequence of str
+        ``auto``, ``cpu``, ``cuda`` (all of them), ``cuda:1``, ``mps``, or several.
     progress, cancel : callable, optional
         See `napari_phenolens.progress`.
     normalise : str
@@ -119,6 +123,13 @@ def fit_lens(
         Folder of token stores; default: the user's cache.
     checkpoint : path, optional
         File in which the training of the dictionary is kept, and from which it goes on.
+    batch : int, optional
+        Tiles of one forward; default: found on this machine.
+    precision : str
+        Of the forward: ``auto`` (float32 on the CPU; else float16 or bfloat16 where they differ little from float32),
+        ``float32``, ``float16``, ``bfloat16``.
+    compiled : bool
+        Whether `torch.compile` compiles the forward.
 
     Returns
     -------
@@ -148,12 +159,19 @@ def fit_lens(
             f"unit 'cell' needs a nuclear channel, and none of {', '.join(wanted)} is known as one; "
             "name it: --channels DNA=<channel> (Python: channels={'DNA': ...})"
         )
-    enc = load_encoder(encoder, weights=weights, device=device, block=block)
+    engine = Engine(
+        lambda where: load_encoder(encoder, weights=weights, device=where, block=block),
+        device,
+        batch=batch,
+        precision=precision,
+        compiled=compiled,
+    )
+    enc = engine.encoder()
     if (enc.channels is not None and enc.channels != len(wanted)) or len(wanted) > enc.max_channels:
         most = enc.channels or f"at most {enc.max_channels}"
         raise RunError(f"{encoder} takes {most} channels, {len(wanted)} are chosen; choose with --channels A,B,...")
     names = tuple(wanted)
-    tile = enc.tile or 16 * enc.patch
+    tile = enc.default_tile
     if not 0 <= 2 * margin < tile // enc.patch:
         raise RunError(f"a margin of {margin} patches leaves nothing of a tile of {tile // enc.patch}; make it smaller")
     pixel_size = many[0].pixel_size
@@ -193,8 +211,8 @@ def fit_lens(
         source = TokenSource(
             plate,
             settings,
-            lambda: enc,
-            (encoder, enc.sha256, enc.block),
+            engine,
+            (enc.name, enc.sha256, enc.block),
             folder=Path(tokens) if tokens is not None else None,
             scale_fields=control_fields(plate, chosen, 8),
             cancel=cancel,
@@ -234,7 +252,7 @@ def fit_lens(
         },
     }  # fmt: skip
     return Lens(
-        encoder=encoder,
+        encoder=enc.name,
         encoder_sha256=enc.sha256,
         block=enc.block,
         channels=names,
@@ -265,25 +283,26 @@ def _fit_whitening(
     """Stream the control wells' tokens through the whitening."""
     places = [(b, p) for b in benches for p in control_fields(b.plate, b.controls, CONTROL_FIELDS // len(benches) or 1)]
     report = Reporter("controls", len(places), progress)
-    seen = 0
+    tokens = 0
 
     def chunks() -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
-        nonlocal seen
+        nonlocal tokens
         for bench in benches:
-            for well, place, scene in scenes(bench, [p for b, p in places if b is bench], draft):
+            for well, _, seen in stream(bench, [p for b, p in places if b is bench], draft, None, cancel=cancel):
                 check_cancelled(cancel)
-                units = field_units(bench, draft, None, well, place, scene, cancel)
-                plan = bench.settings.plan(bench.plate.wells[well].fields[place])
+                report.step(f"{bench.plate.name} {well}")
+                if not isinstance(seen, Seen):
+                    continue  # applying the lens notes it, with the reason
+                units, plan = seen.units, bench.settings.plan_of(seen.scene.image)
                 groups = np.full(len(units.tokens), -1)
                 if draft.unit == "patch":
                     groups = tile_positions(plan).ravel()
                 kept = units.foreground
-                seen += int(kept.sum())
-                report.step(f"{bench.plate.name} {well}")
+                tokens += int(kept.sum())
                 yield units.tokens[kept], groups[kept]
 
     side = benches[0].settings.tile // benches[0].settings.patch
-    return Whitening.fit(chunks(), kind=kind, n_groups=side**2 if draft.unit == "patch" else None), seen  # type: ignore[arg-type]
+    return Whitening.fit(chunks(), kind=kind, n_groups=side**2 if draft.unit == "patch" else None), tokens  # type: ignore[arg-type]
 
 
 def _sample(
@@ -303,13 +322,14 @@ def _sample(
     report = Reporter("sample", len(places), progress)
     rows = []
     for bench in benches:
-        for well, place, scene in scenes(bench, [p for b, p in places if b is bench], draft):
+        mine = [p for b, p in places if b is bench]
+        for well, place, seen in stream(bench, mine, draft, white.group_offset, cancel=cancel):
             check_cancelled(cancel)
-            units = field_units(bench, draft, white.group_offset, well, place, scene, cancel)
-            found_rows = np.flatnonzero(units.foreground)
             report.step(f"{bench.plate.name} {well}")
-            if not len(found_rows):
+            found_rows = np.flatnonzero(seen.units.foreground) if isinstance(seen, Seen) else np.zeros(0, np.intp)
+            if not (isinstance(seen, Seen) and len(found_rows)):
                 continue
+            units = seen.units
             row, column = _well_place(bench.plate, well)
             rng = np.random.default_rng([seed, row, column, place])
             taken = np.sort(rng.permutation(found_rows)[:each])

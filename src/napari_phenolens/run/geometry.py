@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from napari_phenolens.cells import patch_grid
 
@@ -90,51 +94,79 @@ def plan_tiles(shape: tuple[int, int], patch: int, tile: int, margin: int) -> Ti
     return TilePlan(shape, patch, side, margin, grid, (padded[0], padded[1]), rows, columns)
 
 
-def cut_tiles(pixels: Floats, plan: TilePlan) -> Floats:
-    """Cut a field into its tiles.
+@overload
+def cut_tiles(pixels: Tensor, plan: TilePlan, shift: tuple[int, int] = ...) -> Tensor: ...
+@overload
+def cut_tiles(pixels: Floats, plan: TilePlan, shift: tuple[int, int] = ...) -> Floats: ...
+def cut_tiles(pixels: Any, plan: TilePlan, shift: tuple[int, int] = (0, 0)) -> Any:
+    """Cut a field into its tiles, where the pixels are: arrays give arrays, tensors tensors on the same device.
 
     Parameters
     ----------
-    pixels : ndarray
+    pixels : ndarray or Tensor
         ``(c, Y, X)``.
     plan : TilePlan
         The field's plan.
+    shift : tuple of int
+        Pixels by which all tiles are moved down and to the right.
 
     Returns
     -------
-    ndarray
+    ndarray or Tensor
         ``(tiles, c, tile px, tile px)``, the field reflected at its borders where it is padded.
     """
-    p, side = plan.patch, plan.tile * plan.patch
-    wanted = [n * p for n in plan.padded]
-    before = plan.margin * p
-    pads = [(before, n - have - before) for n, have in zip(wanted, pixels.shape[1:], strict=True)]
-    if any(map(any, pads)):
-        pixels = np.pad(pixels, [(0, 0), *pads], mode="reflect")
-    return np.stack([pixels[:, r * p : r * p + side, c * p : c * p + side] for r, c in plan.origins])
+    if not isinstance(pixels, Tensor):
+        return cut_tiles(torch.from_numpy(np.ascontiguousarray(pixels)), plan, shift).numpy()
+    rows, columns = (
+        torch.from_numpy(_places(size, origins, plan, by)).to(pixels.device)
+        for size, origins, by in zip(pixels.shape[1:], (plan.rows, plan.columns), shift, strict=True)
+    )
+    side, c = plan.tile * plan.patch, pixels.shape[0]
+    cut = pixels.index_select(1, rows).index_select(2, columns)
+    cut = cut.reshape(c, len(plan.rows), side, len(plan.columns), side).permute(1, 3, 0, 2, 4)
+    return cut.reshape(-1, c, side, side)
 
 
-def assemble(tokens: Floats, plan: TilePlan) -> Floats:
+def _places(size: int, origins: tuple[int, ...], plan: TilePlan, shift: int) -> npt.NDArray[np.int64]:
+    """Give the field's row (or column) of each row of each tile along one axis, reflected at the borders."""
+    starts = np.asarray(origins)[:, None] * plan.patch - plan.margin * plan.patch + shift
+    at = (starts + np.arange(plan.tile * plan.patch)).ravel()
+    if size == 1:
+        return np.zeros(len(at), np.int64)
+    at %= 2 * (size - 1)
+    return np.minimum(at, 2 * (size - 1) - at).astype(np.int64)
+
+
+@overload
+def assemble(tokens: Tensor | Iterable[Tensor], plan: TilePlan) -> Tensor: ...
+@overload
+def assemble(tokens: Floats, plan: TilePlan) -> Floats: ...
+def assemble(tokens: Any, plan: TilePlan) -> Any:
     """Lay the kept tokens of all tiles on the field's grid, averaged where tiles overlap, in the order of the tiles.
 
     Parameters
     ----------
-    tokens : ndarray
-        ``(tiles, tile, tile, d)`` in the order of `TilePlan.origins`.
+    tokens : ndarray, Tensor, or iterable of Tensor
+        ``(tiles, tile, tile, d)`` in the order of `TilePlan.origins`; or of each tile the inner part alone.
     plan : TilePlan
         The field's plan.
 
     Returns
     -------
-    ndarray
-        ``(h, w, d)`` float32.
+    ndarray or Tensor
+        ``(h, w, d)`` float32, as what came.
     """
-    total = np.zeros((*plan.padded, tokens.shape[-1]), np.float32)
+    if isinstance(tokens, np.ndarray):
+        return assemble(torch.from_numpy(np.ascontiguousarray(tokens, np.float32)), plan).numpy()
+    total: Tensor | None = None
     for origin, values in zip(plan.origins, tokens, strict=True):
-        total[_kept(plan, origin)] += values[plan.inner, plan.inner]
-    out = total[plan.inside].copy()
-    out /= coverage(plan)[..., None].astype(np.float32)
-    return out
+        inner = values if values.shape[0] < plan.tile else values[plan.inner, plan.inner]
+        if total is None:
+            total = torch.zeros((*plan.padded, inner.shape[-1]), dtype=torch.float32, device=inner.device)
+        total[_kept(plan, origin)] += inner
+    assert total is not None  # a plan has a tile at least
+    out = total[plan.inside]
+    return out / torch.from_numpy(coverage(plan)[..., None].astype(np.float32)).to(out.device)
 
 
 def _kept(plan: TilePlan, origin: tuple[int, int]) -> tuple[slice, slice]:
@@ -183,5 +215,5 @@ def position_offsets(plan: TilePlan, offsets: npt.NDArray[np.floating]) -> Float
     ndarray
         ``(h, w, d)`` float32.
     """
-    one = np.asarray(offsets, np.float32).reshape(plan.tile, plan.tile, -1)
-    return assemble(np.broadcast_to(one, (len(plan.origins), *one.shape)), plan)
+    one = torch.from_numpy(np.ascontiguousarray(offsets, np.float32)).reshape(plan.tile, plan.tile, -1)
+    return assemble((one for _ in plan.origins), plan).numpy()

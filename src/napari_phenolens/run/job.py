@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari_phenolens.lens import Lens, load_lens
 from napari_phenolens.progress import CancelCallback, ProgressCallback
 from napari_phenolens.run.apply import apply_lens
+from napari_phenolens.run.devices import Device
 from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.fit import fit_lens
 from napari_phenolens.run.layout import write_json
@@ -27,7 +28,10 @@ def run_plate(
     lens: str | Path | Lens | None = None,
     channels: Mapping[str, str] | Sequence[str] | None = None,
     tokens: str | Path | None = None,
-    device: str = "auto",
+    device: Device = "auto",
+    batch: int | None = None,
+    precision: str = "auto",
+    compiled: bool = False,
     progress: ProgressCallback | None = None,
     cancel: CancelCallback | None = None,
     **settings: Any,
@@ -52,8 +56,8 @@ def run_plate(
         See `fit_lens` and `apply_lens`.
     tokens : path, optional
         Folder of token stores.
-    device : str
-        ``auto``, ``cpu``, ``cuda``, ``mps``.
+    device, batch, precision, compiled
+        See `fit_lens`; a run goes on with others of them.
     progress, cancel : callable, optional
         See `napari_phenolens.progress`.
     **settings
@@ -73,6 +77,7 @@ def run_plate(
     """
     folder = Path(out)
     settings = {k: v for k, v in settings.items() if v is not None}
+    engine: dict[str, Any] = {"device": device, "batch": batch, "precision": precision, "compiled": compiled}
     if lens is not None:
         if settings:
             raise RunError(
@@ -80,8 +85,8 @@ def run_plate(
             )
         given = lens if isinstance(lens, Lens) else load_lens(lens)
         return apply_lens(
-            given, plate, folder, controls=controls, channels=channels, device=device, progress=progress,
-            cancel=cancel, tokens=tokens,
+            given, plate, folder, controls=controls, channels=channels, progress=progress, cancel=cancel,
+            tokens=tokens, **engine,
         )  # fmt: skip
     if controls is None:
         raise RunError(
@@ -112,13 +117,13 @@ def run_plate(
         fitted = load_lens(folder / "fit" / "lens.safetensors")
     else:
         fitted = fit_lens(
-            plate, wells, channels=channels, tokens=tokens, device=device, progress=progress, cancel=cancel,
-            checkpoint=folder / "fit" / "dictionary.safetensors", **settings,
+            plate, wells, channels=channels, tokens=tokens, progress=progress, cancel=cancel,
+            checkpoint=folder / "fit" / "dictionary.safetensors", **engine, **settings,
         )  # fmt: skip
         fitted.save(folder / "fit" / "lens.safetensors")
     return apply_lens(
-        fitted, plate, folder, channels=mapping, device=device, progress=progress, cancel=cancel, tokens=tokens,
-        weights=settings.get("weights"),
+        fitted, plate, folder, channels=mapping, progress=progress, cancel=cancel, tokens=tokens,
+        weights=settings.get("weights"), **engine,
     )  # fmt: skip
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from napari_phenolens.lens import Normalisation
 
@@ -73,32 +75,46 @@ def fit_normalisation(
     return Normalisation(rule, output, *numbers)
 
 
-def normalise(image: npt.NDArray[Any], numbers: Normalisation) -> Floats:
-    """Bring a field's pixels to what the encoder wants.
+def settle(image: npt.NDArray[Any], numbers: Normalisation) -> Normalisation:
+    """Give the numbers for one field: rule ``field`` takes them from the image, the others have them."""
+    return fit_normalisation([image], "field", numbers.output) if numbers.rule == "field" else numbers
+
+
+@overload
+def normalise(image: Tensor, numbers: Normalisation) -> Tensor: ...
+@overload
+def normalise(image: npt.NDArray[Any], numbers: Normalisation) -> Floats: ...
+def normalise(image: Any, numbers: Normalisation) -> Any:
+    """Bring a field's pixels to what the encoder wants, where they are: arrays give arrays, tensors tensors.
 
     Parameters
     ----------
-    image : ndarray
-        ``(c, y, x)``, channels in the lens's order.
+    image : ndarray or Tensor
+        ``(c, y, x)``, channels in the lens's order, any number type.
     numbers : Normalisation
-        Rule ``field`` takes the numbers from this image.
+        Rule ``field`` takes the numbers from an array; for a tensor settle them first (`settle`).
 
     Returns
     -------
-    ndarray
+    ndarray or Tensor
         ``(c, y, x)`` float32.
     """
-    if numbers.rule == "field":
-        own = fit_normalisation([image], "field", numbers.output)
-        numbers = own
+    if not isinstance(image, Tensor):
+        return normalise(as_tensor(image), settle(image, numbers)).numpy()
     low, high, mean, sd = (
-        np.asarray(v, np.float32)[:, None, None] for v in (numbers.low, numbers.high, numbers.mean, numbers.sd)
+        torch.tensor(v, dtype=torch.float32, device=image.device)[:, None, None]
+        for v in (numbers.low, numbers.high, numbers.mean, numbers.sd)
     )
-    scaled = (image.astype(np.float32) - low) / (high - low)
+    scaled = (image.to(torch.float32) - low) / (high - low)
     if numbers.output is None:
-        result = (np.log1p(np.clip(scaled, 0, None) * np.float32(SCALE)) - mean) / sd
-    else:
-        start, stop = numbers.output
-        result = np.clip(scaled, 0, 1) * (stop - start) + start
-    out: Floats = result.astype(np.float32)
-    return out
+        return (torch.log1p(scaled.clamp_(min=0).mul_(SCALE)) - mean) / sd
+    start, stop = numbers.output
+    return scaled.clamp_(0, 1).mul_(stop - start).add_(start)
+
+
+def as_tensor(image: npt.NDArray[Any]) -> Tensor:
+    """Give an image as a tensor without changing its type, where torch has that type; else as float32."""
+    if image.dtype not in (np.uint8, np.uint16, np.int16, np.float32):
+        image = image.astype(np.float32)
+    image = np.ascontiguousarray(image, image.dtype.newbyteorder("="))
+    return torch.from_numpy(image if image.flags.writeable else image.copy())

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import threading
+import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,22 +16,26 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_phenolens.errors import PhenoLensError
-from napari_phenolens.progress import CancelCallback
+from napari_phenolens.progress import CancelCallback, check_cancelled
+from napari_phenolens.run.devices import quiet_pool
+from napari_phenolens.run.engine import Choices, Engine
 from napari_phenolens.run.errors import RunError
-from napari_phenolens.run.field_tokens import TokenSettings, encode_field
+from napari_phenolens.run.field_tokens import TokenSettings
+from napari_phenolens.run.layout import write_json
 from napari_phenolens.run.pixels import spread
 from napari_phenolens.run.token_store import LIMIT, HalfPrecision, TokenStore, default_folder, token_key
 
 if TYPE_CHECKING:
-    from napari_phenolens.encoders import Encoder
     from napari_phenolens.plate import Plate
 
 Floats = npt.NDArray[np.float32]
+Halves = npt.NDArray[np.float16]
 Item = TypeVar("Item")
 Out = TypeVar("Out")
 
 SCALE_FIELDS = 4  # fields whose tokens tell the centre and spread of the half-precision rounding
 BAD_FIELD = (PhenoLensError, OSError, ValueError)  # what a damaged file raises, whatever reads it
+POLL = 0.1  # seconds after which a waiting thread asks whether to stop
 
 
 class TokenSource:
@@ -39,8 +47,8 @@ class TokenSource:
         The plate.
     settings : TokenSettings
         Pixel rule, geometry and channels.
-    encoder : callable
-        Gives the encoder when it is first needed.
+    engine : Engine
+        Computes what is not stored.
     identity : tuple
         Name of the encoder, checksum of its weights, block.
     folder : Path, optional
@@ -49,13 +57,15 @@ class TokenSource:
         The rounding; default: of the store, else from `scale_fields`.
     scale_fields : sequence of (str, int)
         Wells and places of fields for the rounding, where there is no store yet.
+    record : Path, optional
+        A file beside the store's own in which the engine's choices are kept.
     """
 
     def __init__(
         self,
         plate: Plate,
         settings: TokenSettings,
-        encoder: Callable[[], Encoder],
+        engine: Engine,
         identity: tuple[str, str, int],
         *,
         folder: Path | None = None,
@@ -63,70 +73,122 @@ class TokenSource:
         scale_fields: Iterable[tuple[str, int]] = (),
         limit: int = LIMIT,
         cancel: CancelCallback | None = None,
+        record: Path | None = None,
     ) -> None:
-        self.plate, self.settings = plate, settings
-        self._encoder = encoder
+        self.plate, self.settings, self.engine = plate, settings, engine
         self.folder = folder or default_folder()
         self.key = token_key(plate, settings, *identity)
+        self._told = False
+        records = [path for path in (record, self.folder / self.key / "devices.json") if path is not None]
+        kind = engine.kind
+        ready = False  # a new store's folder is made with its rounding, and that takes tokens
+
+        def keep(choices: Choices) -> None:
+            if ready:
+                _keep(records, kind, choices)
+
+        engine.adopt(_recorded(records, kind), keep)
+        first: dict[tuple[str, int], Halves] = {}
         if half is None and not TokenStore.exists(self.folder, self.key):
-            half = self._measure(list(scale_fields), cancel)
+            half, first = self._measure(list(scale_fields), cancel)
         try:
-            self.store: TokenStore | None = TokenStore(self.folder, self.key, half, limit)
-            self.half = self.store.half
+            self.store = TokenStore(self.folder, self.key, half, limit, first)
+            ready = True
+            if engine.choices != Choices():
+                keep(engine.choices)
         except OSError as error:
             raise RunError(
                 f"{self.folder}: tokens cannot be kept there ({error}); give another folder with --tokens"
             ) from error
+        self.half = self.store.half
 
-    def _measure(self, places: list[tuple[str, int]], cancel: CancelCallback | None) -> HalfPrecision:
-        sample, reasons = [], []
-        for well, place in places:
-            field = self.plate.wells[well].fields[place]
-            try:
-                tokens = encode_field(self.settings.read(field), self.settings, self._encoder(), cancel)
-            except BAD_FIELD as error:
-                reasons.append(str(error))
-                continue
-            sample.append(tokens.reshape(-1, tokens.shape[-1]))
-            if len(sample) == SCALE_FIELDS:
-                break
+    def _measure(
+        self, places: list[tuple[str, int]], cancel: CancelCallback | None
+    ) -> tuple[HalfPrecision, dict[tuple[str, int], Halves]]:
+        """Take the rounding from a few fields, and give their tokens so rounded."""
+        sample: dict[tuple[str, int], Floats] = {}
+        reasons = []
+        stop = threading.Event()
+
+        def work(where: tuple[str, int]) -> Floats:
+            image = self.settings.read(self.plate.wells[where[0]].fields[where[1]])
+            tokens = self.engine.encode([image], self.settings, stop=stop.is_set)[0]
+            assert tokens is not None
+            return tokens.reshape(-1, tokens.shape[-1])
+
+        steps = read_ahead(places, work, 1, pool=quiet_pool(1, "phenolens-encode"), cancel=cancel)
+        try:
+            for where, tokens in steps:
+                if isinstance(tokens, BAD_FIELD):
+                    reasons.append(str(tokens))
+                elif isinstance(tokens, BaseException):
+                    raise tokens
+                else:
+                    sample[where] = tokens
+                if len(sample) == SCALE_FIELDS:
+                    break
+        finally:
+            stop.set()
+            steps.close()
         if not sample:
             raise RunError(
                 f"{self.plate.name}: no field of the control wells could be encoded ({'; '.join(reasons[:3])})"
             )
-        rows = np.concatenate(sample)
-        return HalfPrecision(rows.mean(0), rows.std(0))
+        rows = np.concatenate(list(sample.values()))
+        half = HalfPrecision(rows.mean(0), rows.std(0))
+        return half, {where: half.pack(tokens) for where, tokens in sample.items()}
 
-    def field(
-        self, well: str, place: int, image: Callable[[], npt.NDArray[Any]], cancel: CancelCallback | None = None
-    ) -> Floats:
-        """Give a field's tokens.
+    def has(self, well: str, place: int) -> bool:
+        """Tell whether a field's tokens are stored."""
+        return self.store.has(well, place)
 
-        Parameters
-        ----------
-        well : str
-            The well.
-        place : int
-            The field's place in the well.
-        image : callable
-            Gives the field's pixels where they are needed, as `TokenSettings.read` does.
-        cancel : callable, optional
-            Asked between batches.
+    def stored(self, well: str, place: int, units: int) -> Halves | None:
+        """Give a field's packed tokens ``(units, d)``, or None where the store does not have them."""
+        packed = self.store.get(well, place)
+        return packed if packed is not None and len(packed) == units else None
 
-        Returns
-        -------
-        ndarray
-            ``(h, w, d)`` float32, rounded as the store rounds them.
-        """
-        field = self.plate.wells[well].fields[place]
-        h, w = self.settings.plan(field).grid
-        packed = self.store.get(well, place) if self.store is not None else None
-        if packed is None or len(packed) != h * w:
-            tokens = encode_field(image(), self.settings, self._encoder(), cancel)
-            packed = self.half.pack(tokens.reshape(h * w, -1))
-            if self.store is not None:
-                self.store.put(well, place, packed)
-        return self.half.unpack(packed).reshape(h, w, -1)
+    def encode(
+        self,
+        places: Sequence[tuple[str, int]],
+        images: Sequence[npt.NDArray[Any]],
+        needed: Sequence[bool],
+        *,
+        number: int = 0,
+        stop: Callable[[], bool] | None = None,
+    ) -> list[Halves | None]:
+        """Compute a bundle's tokens, packed ``(h * w, d)``, and store them; None where not needed."""
+        found = self.engine.encode(
+            images, self.settings, needed=needed, number=number, finish=self.half.pack, stop=stop
+        )
+        packed = [None if each is None else each.reshape(-1, each.shape[-1]) for each in found]
+        for (well, place), each in zip(places, packed, strict=True):
+            if each is not None:
+                self._put(well, place, each)
+        return packed
+
+    def _put(self, well: str, place: int, packed: Halves) -> None:
+        try:
+            self.store.put(well, place, packed)
+        except OSError as error:
+            if not self._told:  # tokens can be computed again: the run goes on without keeping them
+                self._told = True
+                warnings.warn(f"{self.store.path}: tokens cannot be kept ({error}); the run goes on", stacklevel=2)
+
+
+def _recorded(records: Sequence[Path], kind: str) -> Choices:
+    """Read the choices of a kind of device from the first file that has them."""
+    for path in records:
+        if path.exists():
+            found = json.loads(path.read_text(encoding="utf-8")).get(kind)
+            if found is not None:
+                return Choices(**found)
+    return Choices()
+
+
+def _keep(records: Sequence[Path], kind: str, choices: Choices) -> None:
+    for path in records:
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        write_json(path, known | {kind: choices.to_dict()})
 
 
 def control_fields(plate: Plate, wells: Iterable[str], count: int) -> list[tuple[str, int]]:
@@ -139,31 +201,59 @@ def control_fields(plate: Plate, wells: Iterable[str], count: int) -> list[tuple
 
 
 def read_ahead(
-    items: Iterable[Item], load: Callable[[Item], Out], depth: int = 2
-) -> Iterator[tuple[Item, Out | BaseException]]:
-    """Load items in a background thread, a few ahead of the one in use, in their order.
+    items: Iterable[Item],
+    load: Callable[[Item], Out],
+    depth: int = 2,
+    *,
+    pool: ThreadPoolExecutor | None = None,
+    cancel: CancelCallback | None = None,
+) -> Generator[tuple[Item, Out | BaseException], None, None]:
+    """Do work on items in background threads, a few ahead of the one in use, in their order.
+
+    Parameters
+    ----------
+    items : iterable
+        Asked for one after the other by the calling thread.
+    load : callable
+        The work.
+    depth : int
+        Items under way or waiting at a time, beside the one in use: memory does not grow with their number.
+    pool : ThreadPoolExecutor, optional
+        The threads, shut down at the end; default: one.
+    cancel : callable, optional
+        Asked by the calling thread while it waits.
 
     Yields
     ------
     tuple
         The item, and what `load` gave or the exception it raised.
+
+    Raises
+    ------
+    Cancelled
+        Where `cancel` said so.
     """
-    with ThreadPoolExecutor(1, thread_name_prefix="phenolens-read") as pool:
+    with pool or ThreadPoolExecutor(1, thread_name_prefix="phenolens-read") as threads:
         waiting: deque[tuple[Item, Future[Out]]] = deque()
         try:
             for each in items:
-                waiting.append((each, pool.submit(load, each)))
+                waiting.append((each, threads.submit(load, each)))
                 if len(waiting) > depth:
                     item, future = waiting.popleft()
-                    yield item, _outcome(future)
+                    yield item, _outcome(future, cancel)
             while waiting:
                 item, future = waiting.popleft()
-                yield item, _outcome(future)
+                yield item, _outcome(future, cancel)
         finally:
             for _, future in waiting:
                 future.cancel()
 
 
-def _outcome(future: Future[Any]) -> Any:
-    error = future.exception()
-    return future.result() if error is None else error
+def _outcome(future: Future[Any], cancel: CancelCallback | None) -> Any:
+    while True:
+        check_cancelled(cancel)
+        try:
+            error = future.exception(None if cancel is None else POLL)
+        except NotYet:
+            continue
+        return future.result() if error is None else error

@@ -11,12 +11,15 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
+import torch
 import zarr
+from torch import Tensor
 
 from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.field_tokens import TokenSettings
@@ -74,13 +77,21 @@ class HalfPrecision:
         self.centre = np.asarray(centre, np.float32)
         self.spread = np.maximum(np.asarray(spread, np.float32), np.float32(1e-6))
 
-    def pack(self, tokens: Floats) -> npt.NDArray[np.float16]:
-        """Give ``(n, d)`` float16."""
-        return np.clip((tokens - self.centre) / self.spread, -65000, 65000).astype(np.float16)
+    @overload
+    def pack(self, tokens: Tensor) -> Tensor: ...
+    @overload
+    def pack(self, tokens: Floats) -> npt.NDArray[np.float16]: ...
+    def pack(self, tokens: Any) -> Any:
+        """Give ``(..., d)`` float16, where the tokens are: arrays give arrays, tensors tensors."""
+        if not isinstance(tokens, Tensor):
+            return self.pack(torch.from_numpy(np.ascontiguousarray(tokens, np.float32))).numpy()
+        centre, spread = (torch.from_numpy(v).to(tokens.device) for v in (self.centre, self.spread))
+        return ((tokens - centre) / spread).clamp_(-65000, 65000).half()
 
     def unpack(self, packed: npt.NDArray[np.float16]) -> Floats:
-        """Give ``(n, d)`` float32 tokens."""
-        out: Floats = packed.astype(np.float32) * self.spread + self.centre
+        """Give ``(..., d)`` float32 tokens."""
+        tokens = torch.from_numpy(packed).float().mul_(torch.from_numpy(self.spread))
+        out: Floats = tokens.add_(torch.from_numpy(self.centre)).numpy()
         return out
 
 
@@ -97,11 +108,20 @@ class TokenStore:
         The rounding of a new store; an existing store keeps its own.
     limit : int
         Bytes that the store may take.
+    first : mapping, optional
+        Packed tokens by well and place that a new store begins with: those that its rounding was taken from.
     """
 
-    def __init__(self, folder: Path, key: str, half: HalfPrecision | None = None, limit: int = LIMIT) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        key: str,
+        half: HalfPrecision | None = None,
+        limit: int = LIMIT,
+        first: Mapping[tuple[str, int], npt.NDArray[np.float16]] | None = None,
+    ) -> None:
         self.path = folder / key
-        self.key, self.limit = key, limit
+        self.key, self.limit, self._size = key, limit, 0
         scale = self.path / "scale.npy"
         if scale.exists():
             centre, spread = np.load(scale, allow_pickle=False)
@@ -110,6 +130,8 @@ class TokenStore:
             raise RunError(f"{self.path}: there are no stored tokens")
         else:
             self.path.mkdir(parents=True, exist_ok=True)
+            for (well, place), packed in (first or {}).items():
+                self.put(well, place, packed)
             scratch = self.path / f".scale.{os.getpid()}.npy"
             np.save(scratch, np.stack([half.centre, half.spread]))
             os.replace(scratch, scale)
@@ -124,12 +146,15 @@ class TokenStore:
         """Tell whether there is a store of that key."""
         return (folder / key / "scale.npy").exists()
 
+    def has(self, well: str, place: int) -> bool:
+        """Tell whether the tokens of a field are there."""
+        return (self.path / well / str(place) / "zarr.json").exists()
+
     def get(self, well: str, place: int) -> npt.NDArray[np.float16] | None:
         """Give the packed tokens ``(patches, d)`` of a well's field by its place, or None where they are not there."""
-        folder = self.path / well / str(place)
-        if not (folder / "zarr.json").exists():
+        if not self.has(well, place):
             return None
-        return np.asarray(zarr.open_array(folder, mode="r")[:])
+        return np.asarray(zarr.open_array(self.path / well / str(place), mode="r")[:])
 
     def put(self, well: str, place: int, packed: npt.NDArray[np.float16]) -> bool:
         """Write a field's packed tokens; False where the limit or the free space forbids it."""

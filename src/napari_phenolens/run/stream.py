@@ -1,0 +1,232 @@
+"""Fields on their way: read and looked at by background threads, encoded, handed over in their order."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_phenolens.progress import CancelCallback
+from napari_phenolens.run.devices import quiet_pool
+from napari_phenolens.run.geometry import position_offsets
+from napari_phenolens.run.source import BAD_FIELD, read_ahead
+from napari_phenolens.run.units import Scene, Units, look, units_of
+from napari_phenolens.threads import budget
+
+if TYPE_CHECKING:
+    from napari_phenolens.lens import Lens
+    from napari_phenolens.run.bench import Bench, LensDraft
+
+Place = tuple[str, int]  # a well and a field's place in it
+Halves = npt.NDArray[np.float16]
+
+AHEAD = 2  # fields (or bundles) that wait at each step, beside those under way: memory does not grow with their number
+MOST_READERS = 8
+
+
+@dataclass
+class Seen:
+    """A field that was read and encoded.
+
+    Attributes
+    ----------
+    scene : Scene
+        What it shows.
+    units : Units
+        What is whitened and coded.
+    """
+
+    scene: Scene
+    units: Units
+
+
+@dataclass
+class _Loaded:
+    """A field on its way: its scene where it is wanted, its pixels, and its packed tokens where they are stored."""
+
+    image: npt.NDArray[Any]
+    scene: Scene | None
+    packed: Halves | None
+
+
+def bundles(counts: Sequence[int], size: int) -> list[range]:
+    """Part a list of fields into bundles that are encoded together.
+
+    Parameters
+    ----------
+    counts : sequence of int
+        Tiles of each field.
+    size : int
+        Tiles of a bundle; 0: each field by itself.
+
+    Returns
+    -------
+    list of range
+        Places in the list: a field belongs to the bundle that its first tile falls into. A function of the whole list,
+        never of what is left to do.
+    """
+    if size < 1:
+        return [range(i, i + 1) for i in range(len(counts))]
+    starts = np.cumsum([0, *counts[:-1]])
+    cuts = [0, *(np.flatnonzero(np.diff(starts // size)) + 1).tolist(), len(counts)] if len(counts) else [0]
+    return [range(a, b) for a, b in pairwise(cuts)]
+
+
+def stream(
+    bench: Bench,
+    places: Sequence[Place],
+    rules: Lens | LensDraft,
+    offsets: npt.NDArray[Any] | None,
+    *,
+    wanted: Callable[[Place], bool] = lambda _: True,
+    cancel: CancelCallback | None = None,
+) -> Generator[tuple[str, int, Seen | Exception], None, None]:
+    """Read and encode fields, in their order.
+
+    Background threads read fields and look at them, others encode; the calling thread takes what is done. Only a few
+    fields are on their way at any time.
+
+    Parameters
+    ----------
+    bench : Bench
+        The plate.
+    places : sequence of (str, int)
+        The whole list of a pass, whatever of it is done already: it decides the batches.
+    rules : Lens or LensDraft
+        Foreground, nuclear channel and unit.
+    offsets : ndarray or None
+        ``(tile * tile, d)`` mean shift of each place in a tile, taken off; None where it is not known.
+    wanted : callable
+        Which of the places are asked for.
+    cancel : callable, optional
+        Asked by the calling thread while it waits.
+
+    Yields
+    ------
+    tuple
+        Well, place, and the field or the error for which it has to be skipped.
+
+    Raises
+    ------
+    Cancelled
+        Where `cancel` said so.
+    """
+    stop = threading.Event()
+    engine, settings, plate, source = bench.source.engine, bench.settings, bench.plate, bench.source
+    asked = {place for place in places if wanted(place)}
+    parts = _parts(bench, places, asked)
+
+    def load(where: Place) -> _Loaded:
+        field = plate.wells[where[0]].fields[where[1]]
+        if where not in asked:  # a batch needs its pixels
+            return _Loaded(settings.read(field), None, None)
+        scene = look(field, settings, rules)
+        h, w = scene.foreground.shape
+        return _Loaded(scene.image, scene, source.stored(*where, h * w))
+
+    def encode(bundle: tuple[int, list[tuple[Place, Any]]]) -> list[tuple[Place, Any]]:
+        number, found = bundle
+        missing = [isinstance(f, _Loaded) and f.scene is not None and f.packed is None for _, f in found]
+        if any(missing):
+            readable = [(w, f, m) for (w, f), m in zip(found, missing, strict=True) if isinstance(f, _Loaded)]
+            packed = source.encode(
+                [w for w, _, _ in readable],
+                [f.image for _, f, _ in readable],
+                [m for _, _, m in readable],
+                number=number,
+                stop=stop.is_set,
+            )
+            for (_, f, _), tokens in zip(readable, packed, strict=True):
+                f.packed = f.packed if tokens is None else tokens
+        return found
+
+    loads = read_ahead(
+        chain.from_iterable(part for _, part in parts),
+        load,
+        AHEAD + _readers(engine.is_cpu),
+        pool=quiet_pool(_readers(engine.is_cpu), "phenolens-read"),
+        cancel=cancel,
+    )
+    bundled = ((number, [next(loads) for _ in part]) for number, part in parts)
+    steps = read_ahead(bundled, encode, AHEAD, pool=quiet_pool(engine.drivers, "phenolens-encode"), cancel=cancel)
+    offset_of = _Offsets(offsets)
+    try:
+        for (_, part), outcome in steps:
+            for where, given in part:
+                found = outcome if isinstance(outcome, BaseException) else given
+                if where not in asked:
+                    continue
+                if isinstance(found, BAD_FIELD):
+                    yield *where, found
+                elif isinstance(found, BaseException):
+                    raise found
+                else:
+                    yield *where, _seen(bench, rules, offset_of, found)
+    finally:
+        stop.set()
+        steps.close()
+        loads.close()
+
+
+def _parts(bench: Bench, places: Sequence[Place], asked: set[Place]) -> list[tuple[int, list[Place]]]:
+    """Give the bundles in which something is asked for, with their numbers."""
+    engine, size = bench.source.engine, 0
+    missing = [place for place in places if place in asked and not bench.source.has(*place)]
+    if missing and not engine.is_cpu:
+        if not engine.choices.bundle:
+            _prepare(bench, missing)
+        size = engine.choices.bundle
+    groups = bundles([_tiles(bench, place) if size else 1 for place in places], size)
+    found = [(number, [places[i] for i in group]) for number, group in enumerate(groups)]
+    return [(number, part) for number, part in found if not asked.isdisjoint(part)]
+
+
+def _prepare(bench: Bench, places: Sequence[Place]) -> None:
+    """Settle precision and batch on the first field that can be read."""
+    for well, place in places:
+        try:
+            image = bench.settings.read(bench.plate.wells[well].fields[place])
+        except BAD_FIELD:
+            continue  # noted with its reason when it is its turn
+        bench.source.engine.prepare(image, bench.settings)
+        return
+
+
+def _tiles(bench: Bench, where: Place) -> int:
+    try:
+        return len(bench.settings.plan(bench.plate.wells[where[0]].fields[where[1]]).origins)
+    except BAD_FIELD:
+        return 0
+
+
+def _readers(cpu: bool) -> int:
+    """Give the threads that read and look: beside a forward on the CPU few of them, beside a GPU as many as help."""
+    return max(1, budget() // 4) if cpu else max(1, min(MOST_READERS, budget() - 1))
+
+
+class _Offsets:
+    """The mean shifts of the places in a tile, laid on a field's grid once for all fields of its size."""
+
+    def __init__(self, offsets: npt.NDArray[Any] | None) -> None:
+        self.offsets = offsets if offsets is not None and offsets.size else None
+        self._last: tuple[Any, npt.NDArray[np.float32]] | None = None
+
+    def __call__(self, plan: Any) -> npt.NDArray[np.float32]:
+        if self._last is None or self._last[0] != plan:
+            self._last = (plan, position_offsets(plan, np.asarray(self.offsets)))
+        return self._last[1]
+
+
+def _seen(bench: Bench, rules: Lens | LensDraft, offsets: _Offsets, found: _Loaded) -> Seen:
+    assert found.scene is not None and found.packed is not None
+    h, w = found.scene.foreground.shape
+    tokens = bench.source.half.unpack(found.packed).reshape(h, w, -1)
+    plan = bench.settings.plan_of(found.image)
+    if offsets.offsets is not None:  # crops and cells have no place in a tile
+        tokens -= offsets(plan)
+    return Seen(found.scene, units_of(tokens, found.scene, rules.unit, plan.tile))

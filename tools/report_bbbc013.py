@@ -54,7 +54,7 @@ bootstrap-by-well intervals; wells are drawn within negatives, positives and dos
 - (e) is the shift of the untreated wells E12 to H12 from the negatives as a share of the positives' shift.
 
 - "phenotype score" is the mean of the up to 50 leading features that go together, each brought to a difference of one
-  (`phenotype`); features and weights are chosen where the feature is chosen in the row above: on the same wells in (a), (d)
+  (`phenotype`). Features and weights are chosen where the feature of the row above is: on the same wells in (a), (d)
   and (e), on the choosing half in (b), on the other drug's rows in (c).
 
 Plain scalars choose nothing: their (b) is the test half alone, their (c) the drug's own rows."""
@@ -153,9 +153,7 @@ def of_phenotype(run: Any, drug: str, args: argparse.Namespace) -> tuple[list[st
         run, NEGATIVE, positive(drug), splits=args.splits, seed=args.seed, bootstrap=args.split_bootstrap,
         phenotype=True,
     )  # fmt: skip
-    moved = transfer(
-        run, rows_of(other(drug)), rows_of(drug), bootstrap=args.bootstrap, seed=args.seed, phenotype=True
-    )
+    moved = transfer(run, rows_of(other(drug)), rows_of(drug), bootstrap=args.bootstrap, seed=args.seed, phenotype=True)
     dose = dose_response(run, score, "concentration", series(drug), bootstrap=args.bootstrap, seed=args.seed)
     shift = shift_share(empty, negatives, positives, bootstrap=args.bootstrap, seed=args.seed)
     cells = [show(x) for x in (z, halves.zprime_wells, halves.ssmd_wells, moved.zprime, moved.ssmd, dose.spearman)]

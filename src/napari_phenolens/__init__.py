@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from napari_phenolens.analysis.compare import compare
     from napari_phenolens.analysis.explain import explain
     from napari_phenolens.analysis.heatmap import heatmap
+    from napari_phenolens.analysis.phenotype import phenotype
     from napari_phenolens.encoders import list_encoders as encoders
     from napari_phenolens.lens import Lens, load_lens
     from napari_phenolens.plate import open_plate
@@ -34,6 +35,7 @@ _HOME = {
     "load_lens": "lens",
     "open_plate": "plate",
     "open_run": "run",
+    "phenotype": "analysis",
 }
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "load_lens",
     "open_plate",
     "open_run",
+    "phenotype",
 ]
 
 

@@ -87,7 +87,7 @@ def test_help_needs_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for command in ("demo", "info", "run", "compare", "explain", "heatmap", "export", "encoders"):
+    for command in ("demo", "info", "run", "compare", "phenotype", "explain", "heatmap", "export", "encoders"):
         assert command in done.stdout
 
 
@@ -211,6 +211,34 @@ def test_compare_gives_the_same_numbers_everywhere(phenolens: Any, calls: list[A
     assert said.startswith("Few wells.")
     assert "0.333" in said
     assert "cell_count" in said
+
+
+def test_phenotype_scores_the_wells_and_maps_a_field(
+    phenolens: Any, calls: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tifffile
+
+    from napari_phenolens.analysis import Phenotype
+
+    scores = pd.Series([1 / 3, 1.0], index=pd.Index(["A01", "A02"], name="well"), name="phenotype")
+    mapped = Heatmap(np.full((2, 3), 0.25, np.float32), (8.0, 8.0), (3.5, 3.5), None, "phenotype", "A02", "1")
+    found = Phenotype((3, 1), np.array([0.5, -0.5]), np.zeros(2), "patch", "activation", ("A01",), ("A02",))
+    monkeypatch.setattr(Phenotype, "score", lambda self, run: scores)
+    monkeypatch.setattr(Phenotype, "heatmap", lambda self, run, well, field: mapped)
+    monkeypatch.setattr(napari_phenolens, "phenotype", lambda *a, **k: calls.append(("phenotype", a, k)) or found)
+    csv, tif = tmp_path / "scores.csv", tmp_path / "map.tif"
+    given = ("phenotype", "run", "--perturbed", "A02", "--feature", 3, "--most", 9, "--out", csv)
+    ended = phenolens(*given, "--well", "A02", "--map", tif, "--json")
+    assert ended.code == 0, ended.err
+    assert calls[-1][1][1:] == (None, "A02") and calls[-1][2] == {"feature": 3, "most": 9}
+    printed = json.loads(ended.out)
+    assert [row["phenotype"] for row in printed["rows"]] == [1 / 3, 1.0]
+    assert [row["side"] for row in printed["rows"]] == ["control", "perturbed"]
+    assert [row["feature"] for row in printed["features"]] == [3, 1]
+    assert pd.read_csv(csv)["phenotype"][0] == 1 / 3
+    assert (tifffile.imread(tif) == 0.25).all()
+    assert "in-sample" in phenolens("phenotype", "run", "--perturbed", "A02").out
+    assert phenolens("phenotype", "run", "--perturbed", "A02", "--map", tif).code == 2
 
 
 def test_explain_reads_place_and_field(phenolens: Any, calls: list[Any]) -> None:

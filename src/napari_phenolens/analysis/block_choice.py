@@ -144,11 +144,12 @@ def within_one_se(score: Floats, se: Floats) -> Bools:
     return np.asarray(score >= score[best] - se[best] - 1e-12)
 
 
-def choose(score: Floats, se: Floats, own: int | None) -> int:
+def choose(score: Floats, se: Floats, own: int | None, guess: float = 0.0) -> int:
     """Choose a block: the earliest within one standard error of the best.
 
     An earlier block costs less time and its tokens are more local, so the later one must be worth it. Where every block
-    is within one standard error the question does not tell the blocks apart, and the encoder's own stays.
+    is within one standard error the question does not tell the blocks apart, and where none is above guessing it tells
+    nothing of them: the encoder's own stays.
 
     Parameters
     ----------
@@ -156,6 +157,8 @@ def choose(score: Floats, se: Floats, own: int | None) -> int:
         Balanced accuracy and its standard error.
     own : int or None
         Place of the encoder's own block; None where it is not among them.
+    guess : float
+        What a block must be above to be more than a guess, see `guessing_limit`.
 
     Returns
     -------
@@ -163,7 +166,7 @@ def choose(score: Floats, se: Floats, own: int | None) -> int:
         Place of the block.
     """
     near = within_one_se(score, se)
-    if near.all() and own is not None:
+    if own is not None and (near.all() or score.max() <= guess):
         return own
     return int(np.argmax(near))
 
@@ -209,7 +212,8 @@ def chosen_on_halves(
                 continue
             mine, theirs = (right[:, side], label[side]), (right[:, ~side], label[~side])
             drawn = scores(*mine, group_weights(mine[1], group[side], SPLIT_DRAWS, seed))
-            chosen = choose(scores(*mine)[0], standard_error(*mine, drawn), own)
+            guess = guessing_limit(mine[1], draws=SPLIT_DRAWS, seed=seed)
+            chosen = choose(scores(*mine)[0], standard_error(*mine, drawn), own, guess)
             found.append(float(scores(*theirs)[0, chosen]))
     return float(np.mean(found)) if found else float("nan")
 

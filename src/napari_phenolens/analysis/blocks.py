@@ -211,7 +211,8 @@ def block_table(
     outcomes = np.stack(right)
     drawn = curve(outcomes, label, group, seed=seed)
     place_of_own = numbers.index(own) if own in numbers else None
-    place = choose(drawn.score, drawn.se, place_of_own)
+    chance_high = guessing_limit(label, seed=seed)
+    place = choose(drawn.score, drawn.se, place_of_own, chance_high)
     near = within_one_se(drawn.score, drawn.se)
     table = pd.DataFrame(
         {
@@ -229,10 +230,9 @@ def block_table(
         },
         index=pd.Index(numbers, name="block"),
     )
-    chance_high = guessing_limit(label, seed=seed)
     table.attrs = {
         "suggested": numbers[place],
-        "reason": _reason(numbers, drawn, near, place, place_of_own),
+        "reason": _reason(numbers, drawn, near, place, place_of_own, chance_high),
         "own_block": own,
         "in_sample": float(drawn.score[place]),
         "held_out": chosen_on_halves(outcomes, label, group, place_of_own, seed=seed),
@@ -248,12 +248,14 @@ def block_table(
     return table
 
 
-def _reason(numbers: list[int], drawn: Curve, near: Bools, place: int, own: int | None) -> str:
+def _reason(numbers: list[int], drawn: Curve, near: Bools, place: int, own: int | None, guess: float) -> str:
     """Say why this block."""
     best = int(np.argmax(drawn.score))
+    if place == own and drawn.score[best] <= guess:
+        return "the encoder's own: no block does better than guessing, so the question says nothing about them"
     if near.all():
-        what = f"block {numbers[place]} is the encoder's own" if place == own else f"block {numbers[place]} is earliest"
-        return f"all blocks lie within one standard error of the best: this question does not part them, and {what}"
+        what = "the encoder's own" if place == own else "the earliest"
+        return f"{what}: all blocks lie within one standard error of the best, so the question does not part them"
     if place == best:
         return "the highest, and no earlier block lies within one standard error of it"
     return (

@@ -97,9 +97,7 @@ class Phenotype:
             Where the phenotype is not one of activations, or the place is unknown.
         """
         if self.kind != "activation":
-            raise AnalysisError(
-                f"a phenotype found in {self.kind} profiles has no map; find it with kind='activation'"
-            )
+            raise AnalysisError(f"a phenotype found in {self.kind} profiles has no map; find it with kind='activation'")
         place = find_field(run, well, field)
         values = np.zeros(place.grid, dtype=np.float64)
         for feature, weight, origin in zip(self.features, self.weights, self.origin, strict=True):
@@ -145,7 +143,7 @@ def phenotype(
     """
     if perturbed is None:
         raise AnalysisError(
-            'a phenotype needs the perturbed wells; pass perturbed=QUERY, such as "control_type == \'poscon\'"'
+            "a phenotype needs the perturbed wells; pass perturbed=QUERY, such as \"control_type == 'poscon'\""
         )
     sides, values = gather(runs, controls, perturbed, per=per, kind=kind)
     adjusted = estimate(values, sides.design).adjusted

@@ -19,8 +19,8 @@ from napari_phenolens.analysis.bootstrap import (
 from napari_phenolens.analysis.contrast import Design, estimate
 from napari_phenolens.analysis.effects import ssmd, zprime
 from napari_phenolens.analysis.errors import AnalysisError
-from napari_phenolens.analysis.phenotype import combine
 from napari_phenolens.analysis.permutation import all_labels, draw_labels
+from napari_phenolens.analysis.phenotype import combine
 from napari_phenolens.analysis.protocol import Bools, Floats, Ints, Query, RunLike
 from napari_phenolens.analysis.ranking import moderated_ranking
 from napari_phenolens.analysis.sides import gather

@@ -10,6 +10,7 @@ import typer
 from napari_phenolens.cli import arguments, output
 from napari_phenolens.cli.blocks import blocks
 from napari_phenolens.cli.outcome import cancel_on_interrupt, exit_codes, warn
+from napari_phenolens.cli.phenotype import phenotype
 from napari_phenolens.cli.progress import show_progress
 
 if TYPE_CHECKING:
@@ -353,3 +354,4 @@ def encoders(as_json: AsJson = False) -> None:
 
 
 app.command()(blocks)
+app.command()(phenotype)

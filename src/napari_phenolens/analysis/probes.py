@@ -61,8 +61,8 @@ def divide(label: Ints, group: Ints, folds: int, seed: int) -> list[Split]:
     return []
 
 
-def recall(right: npt.NDArray[np.bool_] | Floats, label: Ints) -> float:
-    """Balanced accuracy: the mean over classes of the share of their wells that were told right."""
+def class_mean(right: Floats, label: Ints) -> float:
+    """Give the mean over classes of their wells' mean; of wells told right it is the balanced accuracy."""
     return float(np.mean([right[label == c].mean() for c in np.unique(label)]))
 
 
@@ -79,7 +79,8 @@ def probe(
     """Predict every well's class from wells of other groups, by logistic regression.
 
     Each dimension is standardised by the training wells; classes weigh the same whatever their numbers; the strength of
-    the regularisation is chosen by balanced accuracy on folds inside the training wells (equal figures: the strongest).
+    the regularisation is the one with the smallest log-loss on folds inside the training wells, classes weighing the
+    same there too (with few wells accuracies are often equal where likelihoods are not).
 
     Parameters
     ----------
@@ -112,6 +113,7 @@ def probe(
     from sklearn import config_context
     from threadpoolctl import threadpool_limits
 
+    classes = np.unique(label)
     right = np.zeros(len(label))
     # Thousands of small fits: BLAS threads would only wait for each other, and checks of input take longer than fits.
     with threadpool_limits(1, user_api="blas"), config_context(assume_finite=True, skip_parameter_validation=True):
@@ -125,8 +127,8 @@ def probe(
             for train, test in outer:
                 check_cancelled(cancel)
                 strength = _strength(embeddings[train], label[train], group[train], seed + repeat)
-                predicted = next(_predictions(embeddings, label, train, test, (strength,)))
-                right[test] += predicted == label[test]
+                chances = next(predictions(embeddings, label, train, test, (strength,)))
+                right[test] += classes[chances.argmax(1)] == label[test]
     return right / repeats
 
 
@@ -135,18 +137,37 @@ def _strength(embeddings: npt.NDArray[np.floating], label: Ints, group: Ints, se
     inner = divide(label, group, INNER_FOLDS, seed)
     if not inner:
         return STRENGTHS[len(STRENGTHS) // 2]
-    right = np.zeros((len(STRENGTHS), len(label)), dtype=bool)
+    place = np.searchsorted(np.unique(label), label)
+    loss = np.zeros((len(STRENGTHS), len(label)))
     for train, test in inner:
-        for i, predicted in enumerate(_predictions(embeddings, label, train, test, STRENGTHS)):
-            right[i, test] = predicted == label[test]
-    return STRENGTHS[int(np.argmax([recall(row, label) for row in right]))]
+        for i, chances in enumerate(predictions(embeddings, label, train, test, STRENGTHS)):
+            loss[i, test] = -np.log(np.maximum(chances[np.arange(len(test)), place[test]], 1e-12))
+    return STRENGTHS[int(np.argmin([class_mean(row, label) for row in loss]))]
 
 
-def _predictions(
+def predictions(
     embeddings: npt.NDArray[np.floating], label: Ints, train: Ints, test: Ints, strengths: tuple[float, ...]
-) -> Iterator[Ints]:
+) -> Iterator[Floats]:
     """Train on some wells and predict others, once for each strength of the regularisation.
 
+    Parameters
+    ----------
+    embeddings : ndarray (n, d)
+        One row a well.
+    label : ndarray (n,) int
+        Class of each well.
+    train, test : ndarray of int
+        Rows to train on, and to predict.
+    strengths : tuple of float
+        Values of C, ascending.
+
+    Yields
+    ------
+    ndarray (tested, classes)
+        Chance of each class of the training wells, in ascending order.
+
+    Notes
+    -----
     The fit is done in the span of the training wells: a penalty on the length of the weights does not see a rotation,
     so that the outcome is that of all dimensions, in a few of them.
     """
@@ -157,7 +178,7 @@ def _predictions(
     keep = spread > 1e-9 * np.maximum(np.abs(centre), 1e-300)
     if not keep.any():  # nothing tells these wells apart: every class is as likely
         for _ in strengths:
-            yield np.full(len(test), label[train].min())
+            yield np.full((len(test), len(np.unique(label[train]))), 1 / len(np.unique(label[train])))
         return
     known = (known[:, keep] - centre[keep]) / spread[keep]
     asked = (np.asarray(embeddings[test], np.float64)[:, keep] - centre[keep]) / spread[keep]
@@ -173,4 +194,4 @@ def _predictions(
     for strength in strengths:
         model.set_params(C=strength)
         model.fit(known, label[train], sample_weight=fair)
-        yield np.asarray(model.predict(asked))
+        yield np.asarray(model.predict_proba(asked))

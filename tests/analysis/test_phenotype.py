@@ -86,6 +86,7 @@ def test_the_map_averages_to_the_score_of_the_well(shared_out):
     activations = np.array([shared_out.activation(well, None, f)[foreground].mean() for f in found.features])
     want = (activations - found.origin) @ found.weights
     assert made.values[foreground].mean() == pytest.approx(want, rel=1e-5)
+    assert not foreground.all() and not made.values[~foreground].any()
     assert made.kind == "phenotype" and made.well == well
     with pytest.raises(AnalysisError, match="no map"):
         replace(found, kind="alignment").heatmap(shared_out, well)

@@ -89,7 +89,7 @@ class Phenotype:
         -------
         Heatmap
             Its values average over the foreground of a well to `score` exactly, for a phenotype per patch of
-            activations; background is 0 less the controls' mean.
+            activations; background is 0, as it is in a map of activations.
 
         Raises
         ------
@@ -102,6 +102,7 @@ class Phenotype:
         values = np.zeros(place.grid, dtype=np.float64)
         for feature, weight, origin in zip(self.features, self.weights, self.origin, strict=True):
             values += weight * (np.asarray(run.activation(place.well, place.field, feature), np.float64) - origin)
+        values[~run.foreground(place.well, place.field)] = 0  # nothing was coded there: no score, not a silent cell's
         centre = (place.scale - 1) / 2
         return Heatmap(
             values.astype(np.float32), (place.scale, place.scale), (centre, centre), None, "phenotype",

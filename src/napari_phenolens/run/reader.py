@@ -25,6 +25,8 @@ UPPER_LIMIT = 0.995  # quantile of the active patches over all wells at which a 
 class Run(RunFiles):
     """A lens applied to a plate, on disk. Open one with `open_run`; what it is of see `RunFiles`."""
 
+    _held: tuple[slice, npt.NDArray[np.int64], Floats] | None = None  # rows and codes of the field read last
+
     # -- tables of wells -----------------------------------------------------------------------------------------------
 
     def profiles(self, per: Per = "patch", kind: Kind = "activation") -> pd.DataFrame:
@@ -118,12 +120,18 @@ class Run(RunFiles):
     # -- one field -----------------------------------------------------------------------------------------------------
 
     def codes(self, well: str, field: str | int | None = None) -> tuple[npt.NDArray[np.int64], Floats]:
-        """Give a field's codes ``(index, value)``, each ``(units, k)``; unused slots hold index 0 and value 0."""
+        """Give a field's codes ``(index, value)``, each ``(units, k)``; unused slots hold index 0 and value 0.
+
+        The field read last is kept, so that maps of many of its features read it once; the arrays are read-only.
+        """
         rows = self._rows(well, field)
-        return (
-            np.asarray(self._arrays["codes/index"][rows], np.int64),
-            np.asarray(self._arrays["codes/value"][rows], np.float32),
-        )
+        held = self._held  # taken once: another thread may put its own field there meanwhile
+        if held is None or held[0] != rows:
+            index = np.asarray(self._arrays["codes/index"][rows], np.int64)
+            value = np.asarray(self._arrays["codes/value"][rows], np.float32)
+            index.flags.writeable = value.flags.writeable = False
+            held = self._held = (rows, index, value)
+        return held[1], held[2]
 
     def foreground(self, well: str, field: str | int | None = None) -> npt.NDArray[np.bool_]:
         """Give which squares of a field's heatmap are foreground, ``(h, w)``."""

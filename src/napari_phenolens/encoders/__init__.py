@@ -15,18 +15,39 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_phenolens.encoders.base import Encoder
+    from napari_phenolens.encoders.catalogue import EncoderSpec
     from napari_phenolens.encoders.errors import EncoderError
-    from napari_phenolens.encoders.registry import EncoderSpec, find_spec, list_encoders, load_encoder
+    from napari_phenolens.encoders.hub import LicenceNotAcceptedError
+    from napari_phenolens.encoders.registry import (
+        accept_licence,
+        fetch_weights,
+        find_spec,
+        list_encoders,
+        load_encoder,
+    )
 
 _WHERE = {
     "Encoder": "base",
     "EncoderError": "errors",
-    "EncoderSpec": "registry",
+    "EncoderSpec": "catalogue",
+    "LicenceNotAcceptedError": "hub",
+    "accept_licence": "registry",
+    "fetch_weights": "registry",
     "find_spec": "registry",
     "list_encoders": "registry",
     "load_encoder": "registry",
 }
-__all__ = ["Encoder", "EncoderError", "EncoderSpec", "find_spec", "list_encoders", "load_encoder"]
+__all__ = [
+    "Encoder",
+    "EncoderError",
+    "EncoderSpec",
+    "LicenceNotAcceptedError",
+    "accept_licence",
+    "fetch_weights",
+    "find_spec",
+    "list_encoders",
+    "load_encoder",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -42,11 +63,11 @@ def __dir__() -> list[str]:
 class _Room(ModuleType):
     """A module that can be called."""
 
-    def __call__(self) -> pd.DataFrame:
+    def __call__(self, name: str | None = None) -> pd.DataFrame:
         """List the encoders, see `list_encoders`."""
         from napari_phenolens.encoders.registry import list_encoders
 
-        return list_encoders()
+        return list_encoders(name)
 
 
 sys.modules[__name__].__class__ = _Room

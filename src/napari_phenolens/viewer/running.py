@@ -37,6 +37,8 @@ class RunSettings:
         knows them; empty: all, by their own names.
     unit : str
         What the dictionary is learnt on: patch, cell or crop.
+    block : int or None
+        Which block of the encoder, 1-based; None: its own.
     """
 
     out: str
@@ -48,6 +50,7 @@ class RunSettings:
     lens: str = ""
     channels: str = ""
     unit: str = "patch"
+    block: int | None = None
 
 
 def default_out(plate_name: str) -> Path:
@@ -149,6 +152,8 @@ def options(settings: RunSettings, controls: Any) -> dict[str, Any]:
         from napari_phenolens.lens import load_lens
 
         return {**chosen, "lens": load_lens(settings.lens)}
+    if settings.block is not None:
+        chosen["block"] = settings.block
     return {
         **chosen,
         "encoder": settings.encoder,
@@ -171,6 +176,7 @@ def estimate_text(plate: Any, settings: RunSettings) -> str:
 
     chosen: dict[str, Any] = {
         "encoder": settings.encoder,
+        "block": settings.block,
         "atoms": settings.atoms,
         "sparsity": (settings.rounds, settings.per_round),
         "device": settings.device,

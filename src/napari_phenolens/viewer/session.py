@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SLOTS = 3
-KINDS = ("activation", "alignment")
+PHENOTYPE = "phenotype"  # the score of the features that go together: colours wells, and is laid over the cells
+KINDS = ("activation", "alignment", PHENOTYPE)
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class SlotState:
     feature : int or None
         The 0-based atom; None where the slot is empty.
     kind : str
-        ``"activation"`` or ``"alignment"``.
+        One of `KINDS`.
     """
 
     feature: int | None = None
@@ -77,7 +78,9 @@ class Comparison:
     sides: str = ""
 
 
-_BY_IDENTITY = {name: operator.is_ for name in ("plate", "run", "comparison", "problem", "explanation")}
+_BY_IDENTITY = {
+    name: operator.is_ for name in ("plate", "run", "comparison", "score", "problem", "explanation", "blocks")
+}
 
 
 @dataclass(eq=False)
@@ -100,7 +103,9 @@ class Session:
     well: str | None = None
     field_name: str | None = None
     comparison: Comparison | None = None
+    blocks: Any = None  # the table of `napari_phenolens.blocks`, while it is of this plate and these roles
     feature: int | None = None
+    score: Any = None  # scoring.Scored: the chosen feature's phenotype, while the wells are coloured by it
     covariate: str | None = None
     slots: tuple[SlotState, ...] = tuple(SlotState() for _ in range(SLOTS))
     colour_by: str = "role"

@@ -26,14 +26,16 @@ class Workbench:
     session : Session
     jobs : Jobs
     images, slots, side : the fixed layers
-    opening, showing, comparing, running, picking : the actions, one subject each
+    opening, showing, comparing, scoring, running, probing, picking : the actions, one subject each
     """
 
     def __init__(self, viewer: Any) -> None:
         from napari_phenolens.viewer.comparing import Comparing
         from napari_phenolens.viewer.opening import Opening
         from napari_phenolens.viewer.picking import Picking
+        from napari_phenolens.viewer.probing import Probing
         from napari_phenolens.viewer.running import Running
+        from napari_phenolens.viewer.scoring import Scoring
         from napari_phenolens.viewer.showing import Showing
 
         self.viewer: Any = weakref.proxy(viewer)
@@ -45,7 +47,9 @@ class Workbench:
         self.opening = Opening(self)
         self.showing = Showing(self)
         self.comparing = Comparing(self)
+        self.scoring = Scoring(self)
         self.running = Running(self)
+        self.probing = Probing(self)
         self.picking = Picking(self)
         self.jobs.failed.connect(self._on_failed)
 

@@ -21,6 +21,7 @@ from napari_phenolens.viewer.jobs import Job
 from napari_phenolens.viewer.running import RunSettings, default_out, encoder_choices
 from napari_phenolens.viewer.settings import preferences
 from napari_phenolens.viewer.workbench import Workbench
+from napari_phenolens.widgets.block_choice import BlockChoice
 from napari_phenolens.widgets.parts import Connections, Section, hint, row
 from napari_phenolens.widgets.tooltips import tip
 
@@ -37,6 +38,8 @@ class RunSection(Section):
         for name, words in encoder_choices():
             self.encoder.addItem(name, name)
             self.encoder.setItemData(self.encoder.count() - 1, words, Qt.ItemDataRole.ToolTipRole)
+        self.block = BlockChoice(bench, self.settings, connections)
+        self.encoder.currentIndexChanged.connect(self.block.reset)
         self.out = QLineEdit()
         tip(self.out, "run.out")
         self.browse = QToolButton()
@@ -46,6 +49,7 @@ class RunSection(Section):
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow(QLabel("Model"), self.encoder)
+        form.addRow(QLabel("Block"), self.block)
         form.addRow(QLabel("Results in"), row(self.out, self.browse, stretch=0))
         self._build_options()
         self.estimate_button, self.run_button = QPushButton("Estimate"), QPushButton("Run")
@@ -66,7 +70,7 @@ class RunSection(Section):
         self.body.addWidget(self.bar)
         self.body.addWidget(self.text)
         events = bench.session.events
-        for signal in (events.plate, events.run, events.roles):
+        for signal in (events.plate, events.run, events.roles, events.blocks):
             connections.connect(signal, self._show)
         connections.connect(bench.jobs.started, self._started)
         connections.connect(bench.jobs.progressed, self._progressed)
@@ -135,6 +139,7 @@ class RunSection(Section):
             lens=self.lens.text().strip(),
             channels=self.channels.text().strip(),
             unit=self.unit.currentText(),
+            block=self.block.value(),
         )
 
     def _browse(self) -> None:
@@ -161,7 +166,7 @@ class RunSection(Section):
     def _cancel(self) -> None:
         self.cancel_button.setEnabled(False)
         self.cancel_button.setText("Cancelling…")
-        for kind in ("run", "estimate"):
+        for kind in ("run", "estimate", "blocks"):
             self.bench.jobs.cancel(kind)
 
     def _show(self, _value: object = None) -> None:

@@ -63,6 +63,16 @@ TIPS: dict[str, tuple[str, str]] = {
         "Number of features",
         "How many features the dictionary learns. More split a phenotype into finer parts.",
     ),
+    "run.block": (
+        "Block of the model",
+        "Which block's tokens are used. Blocks in the middle of a model often carry more biology than the last one.",
+    ),
+    "run.which_block": (
+        "Which block?",
+        "Find out which block tells the perturbed wells from the controls best: linear probes over all blocks, in one\n"
+        "pass over these wells. Takes about as long as encoding them; can be cancelled.",
+    ),
+    "run.take_block": ("Use the suggested block", "Use the suggested block for the next run."),
     "run.rounds": (
         "Rounds",
         "Features are picked in this many rounds for each patch. More describe a patch more fully.",

@@ -10,7 +10,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from napari_phenolens.dictionary import icfl_encode, icfl_encode_reference
+from napari_phenolens.dictionary import coder, icfl_encode, icfl_encode_reference
 from napari_phenolens.dictionary.coder import IcflCoder, decode
 
 
@@ -55,7 +55,7 @@ def test_equals_the_oracle(m: int, per_round: int, rounds: int, p: int, kind: st
     n = 1500
     x = rng.normal(size=(n, p)).astype(np.float32) if kind == "random" else planted(n, atoms, min(m, 6) // 2 + 1, m + 1)
     want = icfl_encode_reference(x, atoms, rounds, per_round)
-    for got in (icfl_encode(x, atoms, rounds, per_round), no_gram(x, atoms, rounds, per_round)):
+    for got in (f(x, atoms, rounds, per_round) for f in (icfl_encode, no_gram, gram16)):
         assert got[0].dtype == np.int32 and got[1].dtype == np.float32
         assert got[0].shape == got[1].shape == (n, rounds * per_round)
         a, b = dense(got, m), dense(want, m)
@@ -75,7 +75,17 @@ def no_gram(x: np.ndarray, atoms: np.ndarray, rounds: int, per_round: int) -> tu
     return coder.encode(x)
 
 
-@pytest.mark.parametrize("encode", [icfl_encode, no_gram, icfl_encode_reference])
+def gram16(x: np.ndarray, atoms: np.ndarray, rounds: int, per_round: int) -> tuple[np.ndarray, np.ndarray]:
+    """Code over the 16-bit Gram matrix, which the coder itself takes from 4,096 atoms on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(coder, "_COARSE", 0)
+        return icfl_encode(x, atoms, rounds, per_round)
+
+
+ALL = [icfl_encode, no_gram, gram16, icfl_encode_reference]
+
+
+@pytest.mark.parametrize("encode", ALL)
 def test_ties_go_to_the_lowest_index(encode) -> None:
     atoms = np.eye(40, dtype=np.float32)
     atoms = np.concatenate([atoms, atoms[::-1]])  # each direction twice
@@ -92,7 +102,7 @@ def test_ties_go_to_the_lowest_index(encode) -> None:
     np.testing.assert_allclose(value[2], [1.0, 1.0, 1.0], atol=1e-5)
 
 
-@pytest.mark.parametrize("encode", [icfl_encode, no_gram, icfl_encode_reference])
+@pytest.mark.parametrize("encode", ALL)
 def test_repicks_are_added_at_their_first_place(encode) -> None:
     # two atoms 60 degrees apart: with L = 1 the residual comes back to the first
     atoms = unit(np.array([[1.0, 0.0], [0.5, np.sqrt(0.75)], [-1.0, 0.0]]))
@@ -122,7 +132,7 @@ def test_signed_selection_and_plain_least_squares() -> None:
     assert value[0, 0] < 0, "where all correlations are negative the largest is taken, and its coefficient is negative"
 
 
-@pytest.mark.parametrize("encode", [icfl_encode, no_gram, icfl_encode_reference])
+@pytest.mark.parametrize("encode", ALL)
 def test_zero_rows_give_zeros(encode) -> None:
     atoms = unit(np.random.default_rng(0).normal(size=(70, 9)))
     x = np.zeros((200, 9), np.float32)
@@ -167,6 +177,64 @@ def test_errors_are_clear(encode) -> None:
     ]:
         with pytest.raises(ValueError, match=words):
             encode(*arguments)
+    for option, words in [({"select": "largest"}, "select"), ({"refit": "start"}, "refit"), ({"refit": 0}, "refit")]:
+        with pytest.raises(ValueError, match=words):
+            encode(x, atoms, 2, 2, **option)
+
+
+@pytest.mark.parametrize("coarse", [0, 10**9])
+@pytest.mark.parametrize(("select", "refit"), [("absolute", "none"), ("signed", "end"), ("signed", 2), ("absolute", 3)])
+def test_options_equal_the_oracle(coarse: int, select: str, refit: str | int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coder, "_COARSE", coarse)
+    rng = np.random.default_rng(3)
+    atoms, m = unit(rng.normal(size=(300, 40))), 300
+    x = rng.normal(size=(1200, 40)).astype(np.float32)
+    got = icfl_encode(x, atoms, 7, 2, select=select, refit=refit)  # type: ignore[arg-type]
+    want = icfl_encode_reference(x, atoms, 7, 2, select=select, refit=refit)  # type: ignore[arg-type]
+    a, b = dense(got, m), dense(want, m)
+    same = ((a != 0) == (b != 0)).all(axis=1)
+    assert same.mean() > 0.999
+    np.testing.assert_allclose(a[same], b[same], atol=1e-4)
+    plain = dense(icfl_encode(x, atoms, 7, 2), m)
+    assert np.linalg.norm(x - a @ atoms) < np.linalg.norm(x - plain @ atoms), "both options come closer to the row"
+    if select == "absolute":
+        assert (a < 0).mean() > 10 * (plain < 0).mean()
+
+
+def test_a_joint_refit_leaves_a_residual_orthogonal_to_all_atoms_picked() -> None:
+    rng = np.random.default_rng(4)
+    atoms, x = unit(rng.normal(size=(200, 50))), rng.normal(size=(400, 50)).astype(np.float32)
+    index, value = icfl_encode(x, atoms, 5, 3, refit="end")
+    left = x - decode(index, value, atoms)
+    assert np.abs(np.einsum("np,nkp->nk", left, atoms[index]) * (value != 0)).max() < 1e-4
+
+
+def test_a_residual_below_the_drift_is_scored_anew() -> None:
+    # each row is one atom plus a part ten thousand times smaller: after the first round all correlations lie below the
+    # rounding of the 16-bit matrix
+    rng = np.random.default_rng(5)
+    atoms = unit(rng.normal(size=(500, 64)))
+    x = atoms[rng.integers(0, 500, 300)].astype(np.float64) + 1e-4 * unit(rng.normal(size=(300, 64)))
+    x = x.astype(np.float32)
+    want = dense(icfl_encode_reference(x, atoms, 3, 2), 500)
+    found = {}
+    for encode in (gram16, no_gram):
+        got = dense(encode(x, atoms, 3, 2), 500)
+        found[encode] = ((got != 0) == (want != 0)).all(axis=1)
+        np.testing.assert_allclose(got[found[encode]], want[found[encode]], atol=1e-6)
+    # float32 rounding of the rows themselves decides a few picks
+    assert found[gram16].mean() > 0.85 and found[gram16].mean() > found[no_gram].mean() - 0.03
+
+
+def test_the_16_bit_matrix_is_taken_where_it_pays() -> None:
+    rng = np.random.default_rng(6)
+    atoms = unit(rng.normal(size=(4096, 24)))
+    large, small = IcflCoder(atoms, 2, 2), IcflCoder(atoms[:3000], 2, 2)
+    x = rng.normal(size=(2100, 24)).astype(np.float32)
+    for one in (large, small):
+        one.encode(x)
+        assert one._gram is not None
+    assert large._gram.dtype == np.int16 and small._gram.dtype == np.float32
 
 
 def test_half_precision_and_strided_input_are_taken() -> None:

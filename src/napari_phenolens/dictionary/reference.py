@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_phenolens.dictionary.errors import DictionaryError
+from napari_phenolens.dictionary.stages import Refit, Select, check_select, stages
 
 RIDGE = 1e-6
 UNIT_TOLERANCE = 1e-3
@@ -83,7 +84,13 @@ def finite_rows(x: Any, first_row: int = 0) -> NDArray[np.float32]:
 
 
 def icfl_encode_reference(
-    x: ArrayLike, atoms: ArrayLike, rounds: int, per_round: int
+    x: ArrayLike,
+    atoms: ArrayLike,
+    rounds: int,
+    per_round: int,
+    *,
+    select: Select = "signed",
+    refit: Refit = "none",
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Code rows by ICFL's rule, one row after the other, in float64 (slow; the oracle of `icfl_encode`).
 
@@ -99,6 +106,10 @@ def icfl_encode_reference(
         Unit rows.
     rounds, per_round : int
         J and L; k = J * L.
+    select : {"signed", "absolute"}
+        Pick the largest correlations, or those of the largest size.
+    refit : {"none", "end"} or int
+        Joint least squares on all atoms picked so far: never, after the last round, or also after every so many rounds.
 
     Returns
     -------
@@ -113,6 +124,8 @@ def icfl_encode_reference(
     """
     w = check_atoms(atoms).astype(np.float64)
     rounds, per_round = check_sparsity(rounds, per_round, len(w))
+    check_select(select)
+    ends = np.cumsum([stage.rounds for stage in stages(rounds, per_round, len(w), refit)]).tolist()
     check_rows(np.asarray(x), w.shape[1])
     rows = finite_rows(x).astype(np.float64)
     indices = np.zeros((len(rows), rounds * per_round), np.int32)
@@ -120,13 +133,20 @@ def icfl_encode_reference(
     for t, row in enumerate(rows):
         residual = row.copy()
         code: dict[int, float] = {}
-        for _ in range(rounds):
-            picks = np.argsort(-(w @ residual), kind="stable")[:per_round]
+        for done in range(1, rounds + 1):
+            correlation = w @ residual
+            rank = np.abs(correlation) if select == "absolute" else correlation
+            picks = np.argsort(-rank, kind="stable")[:per_round]
             a = w[picks]
             v = np.linalg.solve(a @ a.T + RIDGE * np.eye(per_round), a @ residual)
             residual -= v @ a
             for i, z in zip(picks.tolist(), v.tolist(), strict=True):
                 code[i] = code.get(i, 0.0) + z
+            if refit != "none" and done in ends:
+                a = w[list(code)]
+                v = np.linalg.solve(a @ a.T + RIDGE * np.eye(len(a)), a @ row)
+                residual = row - v @ a
+                code = dict(zip(code, v.tolist(), strict=True))
         used = [(i, z) for i, z in code.items() if np.float32(z) != 0.0]
         for s, (i, z) in enumerate(used):
             indices[t, s] = i

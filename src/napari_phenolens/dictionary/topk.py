@@ -59,7 +59,7 @@ class TopKCoder:
 
     def encode(self, x: Any, *, unit: bool = False, cancel: CancelCallback | None = None) -> Codes:
         """Code rows x (n, p); `unit` norms each row to one first; a row without direction then has an empty code."""
-        from napari_phenolens.dictionary import kernels
+        from napari_phenolens.dictionary import selection
 
         check_rows(x, self.p)
         n = x.shape[0]
@@ -77,7 +77,7 @@ class TopKCoder:
                 c = buffer[: hi - lo]
                 np.matmul(rows, self._encoder.T, out=c)
                 c += self._shift
-                kernels.top_k(c, self.m, index[lo:hi], value[lo:hi])
+                selection.top_k(c, self.m, index[lo:hi], value[lo:hi])
                 if unit:
                     empty = ~rows.any(axis=1)
                     index[lo:hi][empty] = 0

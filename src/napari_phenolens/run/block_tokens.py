@@ -13,6 +13,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from napari_phenolens.cells import Foreground
 from napari_phenolens.encoders import load_encoder
@@ -22,6 +23,7 @@ from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.field_tokens import BATCH_TOKENS, TokenSettings, pool_channels, pooling_for
 from napari_phenolens.run.fit import FOREGROUND_FIELDS, MARGIN
 from napari_phenolens.run.geometry import TilePlan, coverage, cut_tiles, plan_tiles
+from napari_phenolens.run.lanes import is_out_of_memory
 from napari_phenolens.run.pixels import fit_normalisation, normalise, spread
 from napari_phenolens.run.source import BAD_FIELD, read_ahead
 from napari_phenolens.run.token_store import default_folder, token_key
@@ -35,6 +37,7 @@ Place = tuple[int, str]  # plate, well
 Sums = dict[int, npt.NDArray[np.float64]]  # block -> (d,)
 
 SCHEMA = 1
+ON_DEVICE = 32  # times the tokens of a forward on the CPU that one on an accelerator takes
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,13 @@ class BlockTokens:
     means: dict[int, Floats]
     patches: npt.NDArray[np.int64]
     skipped: tuple[tuple[int, str, str, str], ...]
+
+
+@dataclass
+class _Batch:
+    """How many tiles a forward takes; halved for good where memory runs out."""
+
+    size: int
 
 
 @dataclass
@@ -230,16 +240,18 @@ def _encode(
 
     order = [(w, i) for w in wells for i in _places(plate, w, fields)]
     last = {w: i for w, i in order}
+    # On a CPU small batches stay in its cache and answer a cancel soon.
+    each = len(settings.sources) * (settings.tile // settings.patch) ** 2
+    batch = _Batch(max(1, BATCH_TOKENS // each) * (1 if encoder.device.startswith("cpu") else ON_DEVICE))
     result = _Well({}, 0, [])
-    for (well, place), outcome in read_ahead(order, load):
-        check_cancelled(cancel)
+    for (well, place), outcome in read_ahead(order, load, cancel=cancel):
         field = plate.wells[well].fields[place]
         try:
             if isinstance(outcome, BaseException):
                 raise outcome
             image, foreground = outcome
             if foreground.any():
-                sums = _field_sums(image, foreground, settings, encoder, blocks, cancel)
+                sums = _field_sums(image, foreground, settings, encoder, blocks, batch, cancel)
                 result.sums = {b: each + result.sums.get(b, 0.0) for b, each in sums.items()}
                 result.patches += int(foreground.sum())
         except BAD_FIELD as error:
@@ -252,7 +264,7 @@ def _encode(
 
 def _field_sums(
     image: npt.NDArray[Any], foreground: npt.NDArray[np.bool_], settings: TokenSettings, encoder: Encoder,
-    blocks: tuple[int, ...], cancel: CancelCallback | None,
+    blocks: tuple[int, ...], batch: _Batch, cancel: CancelCallback | None,
 ) -> Sums:  # fmt: skip
     """Sum a field's foreground tokens at every block.
 
@@ -263,22 +275,33 @@ def _field_sums(
     share = _tile_weights(foreground, plan)
     used = np.flatnonzero(share.any((1, 2)))
     tiles = cut_tiles(normalise(image, settings.normalisation), plan)
-    batch = max(1, BATCH_TOKENS // (tiles.shape[1] * plan.tile**2))
-    if not encoder.device.startswith("cpu"):
-        batch *= 32
     total: Sums = {}
-    for start in range(0, len(used), batch):
+    start = 0
+    while start < len(used):
         check_cancelled(cancel)
-        part = used[start : start + batch]
-        given = encoder.tokens_of_blocks(tiles[part], blocks)
-        for block, found in given.items():
-            n, c, y, x, d = found.shape
-            weight = _coarser(share[part], (y, x)).ravel()
-            flat = found.swapaxes(0, 1).reshape(c, n * y * x, d)
-            each = (weight @ flat).reshape(1, c, 1, 1, d)
-            pooled = pool_channels(each, settings.channel_pooling).reshape(-1).astype(np.float64)
-            total[block] = pooled + total.get(block, 0.0)
+        part = used[start : start + batch.size]
+        try:
+            sums = _batch_sums(tiles[part], share[part], settings.channel_pooling, encoder, blocks)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or batch.size == 1:
+                raise
+            batch.size = max(1, min(batch.size, len(part)) // 2)
+            continue
+        total = {block: each + total.get(block, 0.0) for block, each in sums.items()}
+        start += len(part)
     return total
+
+
+def _batch_sums(tiles: Floats, share: Floats, pooling: str, encoder: Encoder, blocks: tuple[int, ...]) -> Sums:
+    """Sum the weighted tokens of some tiles on the encoder's device: only the sums come back."""
+    found: Sums = {}
+    with torch.inference_mode():
+        given = encoder.forward_tensors(torch.from_numpy(tiles).to(encoder.device), blocks)
+        for block, tokens in given.items():
+            weight = torch.from_numpy(_coarser(share, (tokens.shape[2], tokens.shape[3]))).to(tokens.device)
+            each = torch.einsum("nyx,ncyxd->cd", weight, tokens.float())[None, :, None, None]
+            found[block] = pool_channels(each, pooling).flatten().double().cpu().numpy()
+    return found
 
 
 def _coarser(weights: Floats, grid: tuple[int, int]) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,8 @@ import pandas as pd
 
 from napari_phenolens.errors import PhenoLensError
 from napari_phenolens.viewer import roles
-from napari_phenolens.viewer.session import Comparison
+from napari_phenolens.viewer.scoring import Phenotypes
+from napari_phenolens.viewer.session import PHENOTYPE, Comparison
 from napari_phenolens.viewer.settings import preferences
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ class WellValues:
         Shared limits of the colours.
     diverging : bool
         Whether the values lie about zero.
+    note : str
+        What one must know to read the values.
+    marks : tuple of (float, str)
+        Values that mean something, with their letters.
     """
 
     title: str
@@ -49,6 +54,8 @@ class WellValues:
     categories: pd.Series | None = None
     limits: tuple[float, float] | None = None
     diverging: bool = False
+    note: str = ""
+    marks: tuple[tuple[float, str], ...] = ()
 
 
 def robust_z(values: pd.Series, controls: Sequence[str]) -> pd.Series:
@@ -75,6 +82,7 @@ class Comparing:
     def forget(self) -> None:
         """Forget the numbers of the former run."""
         self.bench.jobs.cancel("compare")
+        self.bench.scoring.forget()
         self._profiles = self._covariates = None
         self.picked_after = False
 
@@ -111,17 +119,23 @@ class Comparing:
         controls, perturbed = self._side(roles.CONTROL), self._side(roles.PERTURBED, roles.POSITIVE)
         picked_after = bool(s.hand_roles) and self.picked_after
 
-        def work(job: Job) -> tuple[Comparison, pd.DataFrame, pd.DataFrame]:
+        def work(job: Job) -> tuple[Phenotypes, pd.DataFrame, pd.DataFrame]:
             profiles = run.profiles()
             covariates = run.covariates()
-            return compare_wells(run, controls, perturbed, picked_after=picked_after), profiles, covariates
+            comparison = compare_wells(run, controls, perturbed, picked_after=picked_after)
+            return Phenotypes(run, comparison, profiles), profiles, covariates
 
         s.status = f"Comparing {len(perturbed)} perturbed with {len(controls)} control wells…"
         return self.bench.jobs.start("compare", work, self._compared, title="Comparing control and perturbed wells")
 
-    def _compared(self, result: tuple[Comparison, pd.DataFrame, pd.DataFrame]) -> None:
-        comparison, self._profiles, self._covariates = result
+    def _compared(self, result: tuple[Phenotypes, pd.DataFrame, pd.DataFrame]) -> None:
+        phenotypes, profiles, covariates = result
         s = self.bench.session
+        if phenotypes.run is not s.run:
+            return  # another run was opened meanwhile
+        self._profiles, self._covariates = profiles, covariates
+        comparison = phenotypes.comparison
+        self.bench.scoring.take(phenotypes)
         s.comparison = comparison
         s.status = (
             f"{len(comparison.perturbed)} perturbed against {len(comparison.controls)} control wells. "
@@ -131,6 +145,7 @@ class Comparing:
             s.feature = s.slots[0].feature
         elif len(comparison.features):
             self.bench.showing.feature(int(comparison.features["feature"].iloc[0]))
+        self.bench.showing.compared()
 
     def save(self, table: pd.DataFrame, path: str) -> None:
         """Save a table as CSV, with a first line that says which wells were compared."""
@@ -172,6 +187,8 @@ class Comparing:
         found = [(ROLE, "Role (control, perturbed)")]
         if self._profiles is not None:
             found += [(FEATURE, "Chosen feature: mean activation"), (FEATURE_Z, "Chosen feature: z against controls")]
+        if s.comparison is not None:
+            found.append((PHENOTYPE, "Chosen feature's phenotype: score"))
         if self._covariates is not None:
             found += [(f"covariate:{name}", str(name).replace("_", " ")) for name in self._covariates.columns]
         metadata = getattr(s.source, "metadata", None)
@@ -195,6 +212,8 @@ class Comparing:
             if key == FEATURE:
                 return self._scaled(f"F{s.feature}: mean activation", values)
             return self._scaled(f"F{s.feature}: robust z against controls", robust_z(values, controls), diverging=True)
+        if key == PHENOTYPE:
+            return self.score()
         if key.startswith("covariate:"):
             values = self.covariate_values(key.removeprefix("covariate:"))
             if values is not None:
@@ -207,6 +226,28 @@ class Comparing:
                     return self._scaled(column, data)
                 return WellValues(column, categories=data)
         return WellValues("Roles")
+
+    def score(self) -> WellValues:
+        """Give every well's score by the chosen feature's phenotype."""
+        s = self.bench.session
+        if s.comparison is None:
+            return WellValues("Press Compare in step 5 to score the wells by a phenotype")
+        if s.feature is None:
+            return WellValues("Choose a feature in step 5 to score the wells by its phenotype")
+        if s.score is None:
+            return WellValues(f"Scoring the wells by F{s.feature}'s phenotype…")
+        if s.score.phenotype is None:
+            return WellValues(f"No score: {s.score.why}")
+        n = len(s.score.phenotype.features)
+        shown = self._scaled(f"F{s.feature}'s phenotype: {n} feature{'s' * (n > 1)}", s.score.values, diverging=True)
+        note = (
+            f"0 is the mean of the {len(s.comparison.controls)} control wells, 1 that of the "
+            f"{len(s.comparison.perturbed)} perturbed wells. The features were chosen on these wells: their own scores "
+            "are in-sample and prove nothing."
+        )
+        stand_in = all(s.roles.get(well) == roles.POSITIVE for well in s.comparison.perturbed)
+        perturbed = roles.LETTERS[roles.POSITIVE if stand_in else roles.PERTURBED]
+        return replace(shown, note=note, marks=((0.0, roles.LETTERS[roles.CONTROL]), (1.0, perturbed)))
 
     @staticmethod
     def _scaled(title: str, values: pd.Series, *, diverging: bool = False) -> WellValues:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import numpy as np
 from napari_phenolens.errors import PhenoLensError
 from napari_phenolens.viewer import compat, roles
 from napari_phenolens.viewer.images import KEY, Picture, read_picture, shared_limits
-from napari_phenolens.viewer.session import SLOTS, SlotState
+from napari_phenolens.viewer.overlays import overlay_name, read_overlay
+from napari_phenolens.viewer.session import PHENOTYPE, SLOTS, SlotState
 from napari_phenolens.viewer.settings import preferences
 from napari_phenolens.viewer.side_by_side import Side
 from napari_phenolens.viewer.slots import HUE_NAMES, Overlay
@@ -18,37 +20,6 @@ from napari_phenolens.viewer.slots import HUE_NAMES, Overlay
 if TYPE_CHECKING:
     from napari_phenolens.viewer.jobs import Job
     from napari_phenolens.viewer.workbench import Workbench
-
-
-def read_overlay(run: Any, well: str, field: str, feature: int, kind: str, pixel_size: float | None) -> Overlay:
-    """Read a feature's heatmap of one field from a run; runs in a thread.
-
-    The values are those of `napari_phenolens.heatmap`, unchanged; the limits are the run's, shared by all wells.
-    """
-    from napari_phenolens.analysis import heatmap
-
-    heat = heatmap(run, well, field, feature, kind=kind)
-    values = np.asarray(heat.values, dtype=np.float32)
-    low, high = heat.limits if heat.limits is not None else (float(np.nanmin(values)), float(np.nanmax(values)))
-    scale = (float(heat.scale[0]), float(heat.scale[1]))
-    translate = (float(heat.translate[0]), float(heat.translate[1]))
-    return Overlay(
-        values,
-        scale,
-        translate,
-        (float(low), float(high)),
-        feature,
-        kind,
-        overlay_name(feature, kind),
-        pixel_size,
-        well,
-        field,
-    )
-
-
-def overlay_name(feature: int, kind: str) -> str:
-    """Call a heatmap layer by its feature."""
-    return f"F{feature}" if kind == "activation" else f"F{feature} ({kind})"
 
 
 def describe(source: Any, well: str, limit: int = 3) -> str:
@@ -73,6 +44,15 @@ def describe(source: Any, well: str, limit: int = 3) -> str:
         else:
             words.append(str(value))
     return " · ".join(words[:limit])
+
+
+@dataclass
+class _Read:
+    """What a thread has read of a field: the cells, the heatmaps of slots, and why a phenotype is not among them."""
+
+    picture: Picture | None
+    overlays: list[tuple[int, Overlay]]
+    missing: list[str]
 
 
 class Showing:
@@ -118,18 +98,26 @@ class Showing:
         s.well, s.field_name = well, field
         s.place, s.explanation = None, None
         self.bench.picking.clear()
-        plate, run, slots = s.plate, s.run, s.slots
+        plate, run, slots, phenotypes = s.plate, s.run, s.slots, self.bench.scoring.present
         controls = s.wells_of(roles.CONTROL)
 
-        def work(job: Job) -> tuple[Picture | None, list[tuple[int, Overlay]]]:
+        def work(job: Job) -> _Read:
             picture = None if plate is None else self._read(plate, well, field, controls, job)
             size = picture.pixel_size if picture is not None else getattr(run, "pixel_size", None)
-            overlays = []
-            if run is not None and well in run.wells and field in run.fields(well):
-                for index, slot in enumerate(slots):
-                    if slot.feature is not None and not job.cancelled():
-                        overlays.append((index, read_overlay(run, well, field, slot.feature, slot.kind, size)))
-            return picture, overlays
+            read = _Read(picture, [], [])
+            if run is None or well not in run.wells or field not in run.fields(well):
+                return read
+            for index, slot in enumerate(slots):
+                if slot.feature is None or job.cancelled():
+                    continue
+                asked = (run, well, field, slot.feature, slot.kind, size, phenotypes, job.cancelled)
+                try:
+                    read.overlays.append((index, read_overlay(*asked)))
+                except PhenoLensError as error:
+                    if slot.kind != PHENOTYPE:
+                        raise
+                    read.missing.append(str(error))  # the cells are there all the same
+            return read
 
         self.bench.jobs.start("picture", work, self._shown, title=f"Showing {well}")
 
@@ -153,9 +141,8 @@ class Showing:
             self._limits = shared_limits(plate, controls, job.cancelled)
         return read_picture(plate, well, field, self._limits)
 
-    def _shown(self, result: tuple[Picture | None, list[tuple[int, Overlay]]]) -> None:
-        picture, overlays = result
-        s = self.bench.session
+    def _shown(self, read: _Read) -> None:
+        picture, s = read.picture, self.bench.session
         self._on_canvas = (s.well, s.field_name)
         if picture is not None:
             first = not self.bench.images.layers
@@ -165,9 +152,11 @@ class Showing:
                 self.bench.viewer.reset_view()
                 if picture.pixel_size and preferences().scale_bar:
                     compat.scale_bar(self.bench.viewer).visible = True
-        for index, overlay in overlays:
-            if (overlay.feature, overlay.kind) == (s.slots[index].feature, s.slots[index].kind):
+        for index, overlay in read.overlays:
+            if overlay.subject == self._subject(index):
                 self.bench.slots.show(index, overlay)
+        if read.missing:
+            s.status = read.missing[0]
         self._hide_others()
         self._caption()
         self._dim()
@@ -176,20 +165,30 @@ class Showing:
     def _hide_others(self) -> None:
         """Hide heatmaps that are not of the field on show: over other cells they would lie."""
         s = self.bench.session
-        for index, slot in enumerate(s.slots):
+        for index in range(SLOTS):
             layer = self.bench.slots.layer(index)
             if layer is None:
                 continue
             note = layer.metadata[KEY]
-            here = (note.get("feature"), note.get("kind"), note.get("well"), note.get("field"))
-            if here != (slot.feature, slot.kind, s.well, s.field_name):
+            here = tuple(note.get(name) for name in ("feature", "kind", "comparison", "well", "field"))
+            if here != (*self._subject(index), s.well, s.field_name):
                 layer.visible = False
 
+    def _subject(self, index: int) -> tuple[int | None, str, int]:
+        """Give what a slot is to show now, see `Overlay.subject`."""
+        slot, phenotypes = self.bench.session.slots[index], self.bench.scoring.present
+        number = phenotypes.number if slot.kind == PHENOTYPE and phenotypes is not None else 0
+        return slot.feature, slot.kind, number
+
     def _on_failed(self, job: Job, _problem: Any) -> None:
-        """Where a well could not be read, say again which one is on show."""
+        """Say again which well is on show, and hide a heatmap that its slot no longer stands for."""
         s = self.bench.session
         if job.kind == "picture" and self._on_canvas[0] in s.wells:
             s.well, s.field_name = self._on_canvas
+        if job.kind.startswith("heatmap-") and not s.side_by_side:
+            self._hide_others()
+            self._caption()
+            self._dim()
 
     def set_dim(self, dim: bool) -> None:
         """Whether the cells are drawn darker under heatmaps."""
@@ -244,20 +243,32 @@ class Showing:
             s.status = f"Well {well} has no results in this run; choose another well."
             return
         size = self._pixel_size()
-        feature, kind = state.feature, state.kind
+        feature, kind, phenotypes = state.feature, state.kind, self.bench.scoring.present
         self.bench.jobs.start(
             f"heatmap-{slot}",
-            lambda _job: read_overlay(run, well, field, feature, kind, size),
+            lambda job: read_overlay(run, well, field, feature, kind, size, phenotypes, job.cancelled),
             lambda overlay: self._overlay_shown(slot, overlay),
             title=f"Heatmap of F{feature}" + (" (reads the cells again)" if kind == "alignment" else ""),
         )
 
     def _overlay_shown(self, slot: int, overlay: Overlay) -> None:
         s = self.bench.session
-        if (overlay.well, overlay.field) == (s.well, s.field_name) and not s.side_by_side:
+        here = (overlay.well, overlay.field) == (s.well, s.field_name) and overlay.subject == self._subject(slot)
+        if here and not s.side_by_side:
             self.bench.slots.show(slot, overlay)
             self._caption()
             self._dim()
+
+    def compared(self) -> None:
+        """Show the phenotypes in the slots anew: another comparison was made."""
+        s = self.bench.session
+        scored = [i for i, state in enumerate(s.slots) if state.kind == PHENOTYPE and state.feature is not None]
+        if s.side_by_side and scored:
+            self.side_by_side()
+        elif not s.side_by_side:
+            self._hide_others()
+            for slot in scored:
+                self._refresh_slot(slot)
 
     def _pixel_size(self) -> float | None:
         s = self.bench.session
@@ -307,17 +318,25 @@ class Showing:
                 raise PhenoLensError("say which wells are controls and which are perturbed first (step 3)")
             control, perturbed = control or pair[0], perturbed or pair[1]
         left, right = control, perturbed
-        plate, run, controls = s.plate, s.run, s.wells_of(roles.CONTROL)
+        plate, run, controls, phenotypes = s.plate, s.run, s.wells_of(roles.CONTROL), self.bench.scoring.present
         slot = next((i for i, state in enumerate(s.slots) if state.feature is not None), 0)
         state = s.slots[slot]
 
+        missing: list[str] = []
+
         def read(well: str, side: str, job: Job) -> Side:
-            field = plate.wells[well].fields[0].name
-            picture = self._read(plate, well, field, controls, job)
+            name = plate.wells[well].fields[0].name
+            picture = self._read(plate, well, name, controls, job)
             overlay = None
-            if run is not None and state.feature is not None and well in run.wells and field in run.fields(well):
-                overlay = read_overlay(run, well, field, state.feature, state.kind, picture.pixel_size)
-            feature = f" · F{state.feature}" if overlay is not None else ""
+            if run is not None and state.feature is not None and well in run.wells and name in run.fields(well):
+                asked = (run, well, name, state.feature, state.kind, picture.pixel_size, phenotypes, job.cancelled)
+                try:
+                    overlay = read_overlay(*asked)
+                except PhenoLensError as error:
+                    if state.kind != PHENOTYPE:
+                        raise
+                    missing.append(str(error))
+            feature = f" · {overlay.name}" if overlay is not None else ""
             return Side(picture, overlay, f"{side} {well} · {describe(plate, well, 2)}{feature}")
 
         def done(sides: tuple[Side, Side]) -> None:
@@ -328,7 +347,8 @@ class Showing:
             compat.text_overlay(self.bench.viewer).visible = False
             self.bench.jobs.soon(self.bench.viewer.reset_view)  # the grid's halves have no size yet
             s.side_by_side = True
-            s.status = f"Control {left} beside perturbed {right}: same contrast, same heatmap limits."
+            same = f"Control {left} beside perturbed {right}: same contrast, same heatmap limits."
+            s.status = missing[0] if missing else same
 
         self.bench.jobs.start(
             "picture",

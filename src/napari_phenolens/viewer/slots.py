@@ -10,13 +10,14 @@ import numpy as np
 
 from napari_phenolens.viewer import compat
 from napari_phenolens.viewer.images import KEY, find_layer, role_of
-from napari_phenolens.viewer.session import SLOTS
+from napari_phenolens.viewer.session import PHENOTYPE, SLOTS
 from napari_phenolens.viewer.settings import preferences
 
 # Okabe and Ito's hues, told apart by colour-blind eyes; each ramp starts clear, so that nothing hides the cells.
 HUES = ((0.98, 0.62, 0.05), (0.35, 0.80, 1.0), (0.95, 0.45, 0.80))
 HUE_NAMES = ("orange", "sky blue", "pink")
 OPACITY = 0.8
+SIGNED = ("alignment", PHENOTYPE)
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Overlay:
         What the layer is called.
     pixel_size : float or None
     well, field : str
+    comparison : int
+        Number of the comparison that a phenotype was found in; 0 for the other kinds.
     """
 
     values: np.ndarray
@@ -49,16 +52,22 @@ class Overlay:
     pixel_size: float | None
     well: str
     field: str
+    comparison: int = 0
+
+    @property
+    def subject(self) -> tuple[int, str, int]:
+        """What is mapped, wherever: with another subject other limits and colours belong."""
+        return self.feature, self.kind, self.comparison
 
 
 @cache
 def ramp(index: int, kind: str) -> Any:
-    """Give the colormap of a slot: clear at zero; for alignment, which has a sign, blue below zero."""
+    """Give the colormap of a slot: clear at zero; blue below zero for the kinds that have a sign."""
     from napari.utils.colormaps import Colormap
 
     r, g, b = HUES[index % len(HUES)]
     light = tuple(1 - 0.35 * (1 - c) for c in (r, g, b))
-    if kind == "alignment":
+    if kind in SIGNED:
         points = [[0.25, 0.4, 1.0, 1.0], [0.25, 0.4, 1.0, 0.0], [r, g, b, 0.0], [r, g, b, 1.0]]
         return Colormap(points, name=f"phenolens-signed-{index + 1}", controls=[0.0, 0.5, 0.5, 1.0])
     points = [[r, g, b, 0.0], [r, g, b, 0.7], [r, g, b, 0.95], [*light, 1.0]]
@@ -66,9 +75,9 @@ def ramp(index: int, kind: str) -> Any:
 
 
 def display_limits(limits: tuple[float, float], kind: str) -> tuple[float, float]:
-    """Turn a run's shared limits into contrast limits: alignment about zero, and never of no width."""
+    """Turn a run's shared limits into contrast limits: about zero for the kinds with a sign, and never of no width."""
     low, high = float(limits[0]), float(limits[1])
-    if kind == "alignment":
+    if kind in SIGNED:
         reach = max(abs(low), abs(high), 1e-6)
         return -reach, reach
     return (min(low, 0.0), max(high, 1e-6))
@@ -91,6 +100,7 @@ def overlay_options(index: int, overlay: Overlay, role: tuple[Any, ...]) -> dict
                 "kind": overlay.kind,
                 "well": overlay.well,
                 "field": overlay.field,
+                "comparison": overlay.comparison,
             }
         },
     }
@@ -99,7 +109,7 @@ def overlay_options(index: int, overlay: Overlay, role: tuple[Any, ...]) -> dict
 def apply_overlay(layer: Any, overlay: Overlay, options: dict[str, Any]) -> None:
     """Put an overlay into a layer that is there."""
     note = layer.metadata.get(KEY, {})
-    fresh = (note.get("feature"), note.get("kind")) != (overlay.feature, overlay.kind)
+    fresh = (note.get("feature"), note.get("kind"), note.get("comparison")) != overlay.subject
     layer.data = overlay.values
     layer.scale, layer.translate, layer.units = options["scale"], options["translate"], options["units"]
     if fresh:  # limits that the user moved stay while he walks over the wells

@@ -1,0 +1,83 @@
+"""Reading the heatmaps that lie over the cells, from a run or from the phenotypes of its comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from napari_phenolens.errors import PhenoLensError
+from napari_phenolens.viewer.scoring import Phenotypes
+from napari_phenolens.viewer.session import PHENOTYPE
+from napari_phenolens.viewer.slots import Overlay
+
+NO_COMPARISON = "A phenotype is what differs between control and perturbed wells: press Compare first (step 5)."
+
+
+def read_overlay(
+    run: Any,
+    well: str,
+    field: str,
+    feature: int,
+    kind: str,
+    pixel_size: float | None,
+    phenotypes: Phenotypes | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> Overlay:
+    """Read a feature's heatmap of one field from a run; runs in a thread.
+
+    Parameters
+    ----------
+    run : Run
+    well, field : str
+    feature : int
+    kind : str
+        One of `session.KINDS`.
+    pixel_size : float or None
+    phenotypes : Phenotypes or None
+        Those of the present comparison; needed for the kind ``"phenotype"`` alone.
+    cancel : callable, optional
+
+    Returns
+    -------
+    Overlay
+        The values are those of `napari_phenolens.heatmap`, or of `Phenotype.heatmap`, unchanged; the limits are shared
+        by all wells.
+
+    Raises
+    ------
+    PhenoLensError
+        Where a phenotype is asked for and there is no comparison, or the feature does not differ.
+    """
+    if kind == PHENOTYPE:
+        if phenotypes is None:
+            raise PhenoLensError(NO_COMPARISON)
+        heat = phenotypes.certain(feature).heatmap(run, well, field)
+        limits: tuple[float, float] | None = phenotypes.limits(feature, cancel)
+        comparison = phenotypes.number
+    else:
+        from napari_phenolens.analysis import heatmap
+
+        heat = heatmap(run, well, field, feature, kind=kind)
+        limits, comparison = heat.limits, 0
+    values = np.asarray(heat.values, dtype=np.float32)
+    low, high = limits if limits is not None else (float(np.nanmin(values)), float(np.nanmax(values)))
+    return Overlay(
+        values=values,
+        scale=(float(heat.scale[0]), float(heat.scale[1])),
+        translate=(float(heat.translate[0]), float(heat.translate[1])),
+        limits=(float(low), float(high)),
+        feature=feature,
+        kind=kind,
+        name=overlay_name(feature, kind),
+        pixel_size=pixel_size,
+        well=well,
+        field=field,
+        comparison=comparison,
+    )
+
+
+def overlay_name(feature: int, kind: str) -> str:
+    """Call a heatmap layer by its feature."""
+    return f"F{feature}" if kind == "activation" else f"F{feature} ({kind})"

@@ -154,7 +154,13 @@ class Foreground:
             return None
         return segment_nuclei(_checked(image, channels)[self._place(self.channel, channels)], self.pixel_size)
 
-    def mask(self, image: NDArray[Any], channels: Sequence[str], nuclei: Labels | None = None) -> Mask:
+    def mask(
+        self,
+        image: NDArray[Any],
+        channels: Sequence[str],
+        nuclei: Labels | None = None,
+        squared: NDArray[np.integer[Any]] | None = None,
+    ) -> Mask:
         """Part a field's pixels.
 
         Parameters
@@ -165,6 +171,8 @@ class Foreground:
             Names of its channels, in its order.
         nuclei : ndarray (Y, X) int, optional
             Labels of this field's nuclei where they are known already (kind ``nuclei``).
+        squared : ndarray (Y, X) int, optional
+            What `nearest_label` gives of them, where it is known already.
 
         Returns
         -------
@@ -176,8 +184,6 @@ class Foreground:
         CellsError
             Where a channel that the rule needs is missing or the shapes do not fit.
         """
-        from scipy import ndimage as ndi
-
         pixels = _checked(image, channels)
         shape = pixels.shape[1:]
         if self.kind == "none":
@@ -190,20 +196,32 @@ class Foreground:
                 )
             if not labels.any():
                 return np.zeros(shape, np.bool_)
-            near: Mask = ndi.distance_transform_edt(labels == 0) <= float(self.distance or 0.0)
+            if squared is None:
+                from napari_phenolens.cells.distance import nearest_label
+
+                squared, _ = nearest_label(labels)
+            near: Mask = np.sqrt(squared.astype(np.float64)) <= float(self.distance or 0.0)
             return near
+        from napari_phenolens.cells.smoothing import gaussian
+
         above = np.zeros(shape, np.bool_)
         for name, threshold in self.thresholds.items():
-            channel = pixels[self._place(name, channels)].astype(np.float32)
-            above |= ndi.gaussian_filter(channel, self.smooth, mode="reflect") > threshold
+            above |= gaussian(pixels[self._place(name, channels)], self.smooth) > threshold
         return above
 
-    def patches(self, image: NDArray[Any], channels: Sequence[str], patch: int, nuclei: Labels | None = None) -> Mask:
+    def patches(
+        self,
+        image: NDArray[Any],
+        channels: Sequence[str],
+        patch: int,
+        nuclei: Labels | None = None,
+        squared: NDArray[np.integer[Any]] | None = None,
+    ) -> Mask:
         """Part a field's patches: foreground where at least half of the patch's pixels inside the field are.
 
         Parameters
         ----------
-        image, channels, nuclei
+        image, channels, nuclei, squared
             As in `mask`.
         patch : int
             Edge of a patch in pixels.
@@ -212,7 +230,7 @@ class Foreground:
         -------
         ndarray (h, w) bool
         """
-        kept: Mask = patch_share(self.mask(image, channels, nuclei), patch) >= 0.5
+        kept: Mask = patch_share(self.mask(image, channels, nuclei, squared), patch) >= 0.5
         return kept
 
     def to_dict(self) -> dict[str, Any]:
@@ -272,9 +290,9 @@ def _median_diameter(
 
 def _threshold(images: Sequence[NDArray[Any]], smooth: float) -> float:
     """Background level of the fields that show most of it, and some spreads."""
-    from scipy import ndimage as ndi
+    from napari_phenolens.cells.smoothing import gaussian
 
-    each = [background_level(ndi.gaussian_filter(image.astype(np.float32), smooth, mode="reflect")) for image in images]
+    each = [background_level(gaussian(image, smooth)) for image in images]
     # in a confluent field the mode is cytoplasm: the lower quarter of the fields tells the background
     level = float(np.quantile([value for value, _ in each], 0.25))
     spread = float(np.median([value for _, value in each]))

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 
-def expand_cells(nuclei: NDArray[np.integer[Any]], distance: float) -> NDArray[np.int32]:
+def expand_cells(
+    nuclei: NDArray[np.integer[Any]],
+    distance: float,
+    near: tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]] | None = None,
+) -> NDArray[np.int32]:
     """Grow nuclei into cells by a fixed distance; where two meet, the nearer nucleus wins.
 
     Parameters
@@ -25,15 +29,20 @@ def expand_cells(nuclei: NDArray[np.integer[Any]], distance: float) -> NDArray[n
         Labels.
     distance : float
         Pixels.
+    near : tuple of ndarray, optional
+        What `nearest_label` gives of the nuclei, where it is known already.
 
     Returns
     -------
     ndarray (Y, X) int32
         Labels, each nucleus keeping its own.
     """
-    from skimage.segmentation import expand_labels
+    if near is None:
+        from napari_phenolens.cells.distance import nearest_label
 
-    return np.asarray(expand_labels(np.asarray(nuclei), distance), np.int32)
+        near = nearest_label(nuclei)
+    squared, nearest = near
+    return np.where(np.sqrt(squared.astype(np.float64)) <= distance, nearest, 0).astype(np.int32)
 
 
 def pooling_weights(labels: NDArray[np.integer[Any]], patch: int) -> csr_matrix:
@@ -56,15 +65,16 @@ def pooling_weights(labels: NDArray[np.integer[Any]], patch: int) -> csr_matrix:
 
     cells = np.asarray(labels)
     h, w = patch_grid(cells.shape, patch)
-    y, x = np.nonzero(cells)
-    present, row = np.unique(cells[y, x], return_inverse=True)
-    column = np.minimum(y // patch, h - 1) * w + np.minimum(x // patch, w - 1)
-    shape = (len(present), h * w)
-    overlap = csr_matrix((np.ones(len(row)), (row, column)), shape=shape)
-    overlap.sum_duplicates()
-    area = np.bincount(row, minlength=len(present)).astype(np.float64)
-    overlap.data /= np.repeat(area, np.diff(overlap.indptr))
-    return overlap
+    rows, columns = (np.minimum(np.arange(n) // patch, most - 1) for n, most in zip(cells.shape, (h, w), strict=True))
+    inside = np.flatnonzero(cells)
+    place = (rows[:, None] * w + columns).ravel()[inside]
+    # cell and patch in one number, so that one sort counts the pixels that they share
+    pairs, shared = np.unique(cells.ravel()[inside].astype(np.int64) * (h * w) + place, return_counts=True)
+    owner = pairs // (h * w)
+    first = np.flatnonzero(np.diff(owner, prepend=-1))
+    area = np.add.reduceat(shared, first) if len(first) else shared
+    data = shared / np.repeat(area, np.diff(first, append=len(pairs)))
+    return csr_matrix((data, pairs % (h * w), np.append(first, len(pairs))), shape=(len(first), h * w))
 
 
 def measure_cells(labels: NDArray[np.integer[Any]], image: NDArray[Any], channels: Sequence[str]) -> pd.DataFrame:

@@ -51,6 +51,9 @@ def segment_nuclei(image: Image, pixel_size: float | None = None) -> Labels:
     from scipy import ndimage as ndi
     from skimage.segmentation import watershed
 
+    from napari_phenolens.cells.distance import distance_inside
+    from napari_phenolens.cells.smoothing import gaussian
+
     pixels = np.asarray(image)
     if pixels.ndim != 2:
         raise CellsError(
@@ -61,11 +64,11 @@ def segment_nuclei(image: Image, pixel_size: float | None = None) -> Labels:
         return none
     pixels = np.nan_to_num(pixels.astype(np.float32, copy=False))
     sigma = 1.2 if pixel_size is None else float(np.clip(_SIGMA_UM / pixel_size, 0.8, 4.0))
-    light, spread = _above_background(ndi.gaussian_filter(pixels, sigma, mode="reflect"))
+    light, spread = _above_background(gaussian(pixels, sigma))
     cut = _threshold(light, spread)
     if cut is None:
         # few nuclei or none; single hot pixels must not pass for nuclei
-        calm = ndi.gaussian_filter(ndi.median_filter(pixels, 3), sigma, mode="reflect")
+        calm = gaussian(ndi.median_filter(pixels, 3), sigma)
         light, spread = _above_background(calm)
         cut = _threshold_of_few(light, spread)
         if cut is None:
@@ -73,10 +76,10 @@ def segment_nuclei(image: Image, pixel_size: float | None = None) -> Labels:
     mask = ndi.binary_opening(light > cut, iterations=1)
     # every second pixel tells how large nuclei are, before the holes in them are filled
     half = mask[::2, ::2]
-    rough = _typical_radius(half, 2.0 * ndi.distance_transform_edt(half), pixel_size)
+    rough = _typical_radius(half, 2.0 * distance_inside(half), pixel_size)
     if rough is not None:
         mask = _without_holes(mask, rough)
-    distance = ndi.distance_transform_edt(mask)
+    distance = distance_inside(mask)
     radius = _typical_radius(mask, distance, pixel_size)
     if radius is None:
         return none
@@ -161,10 +164,11 @@ def _typical_radius(mask: NDArray[np.bool_], distance: NDArray[np.float64], pixe
 
 def _seeds(distance: NDArray[np.float32], radius: float) -> Labels:
     """One seed a nucleus: maxima of the smoothed distance at least about a radius apart."""
-    from scipy import ndimage as ndi
     from skimage.feature import peak_local_max
 
-    smooth = ndi.gaussian_filter(distance, max(1.0, radius / 5))
+    from napari_phenolens.cells.smoothing import gaussian
+
+    smooth = gaussian(distance, max(1.0, radius / 5))
     peaks = peak_local_max(
         smooth, min_distance=max(2, round(0.75 * radius)), threshold_abs=0.3 * radius, exclude_border=False
     )

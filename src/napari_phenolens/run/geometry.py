@@ -117,24 +117,22 @@ def cut_tiles(pixels: Any, plan: TilePlan, shift: tuple[int, int] = (0, 0)) -> A
     """
     if not isinstance(pixels, Tensor):
         return cut_tiles(torch.from_numpy(np.ascontiguousarray(pixels)), plan, shift).numpy()
-    rows, columns = (
-        torch.from_numpy(_places(size, origins, plan, by)).to(pixels.device)
-        for size, origins, by in zip(pixels.shape[1:], (plan.rows, plan.columns), shift, strict=True)
-    )
-    side, c = plan.tile * plan.patch, pixels.shape[0]
-    cut = pixels.index_select(1, rows).index_select(2, columns)
-    cut = cut.reshape(c, len(plan.rows), side, len(plan.columns), side).permute(1, 3, 0, 2, 4)
-    return cut.reshape(-1, c, side, side)
+    p, side = plan.patch, plan.tile * plan.patch
+    if any(shift) or plan.margin or tuple(pixels.shape[1:]) != (plan.padded[0] * p, plan.padded[1] * p):
+        rows, columns = (
+            torch.from_numpy(_reflected(size, patches * p, plan.margin * p - by)).to(pixels.device)
+            for size, patches, by in zip(pixels.shape[1:], plan.padded, shift, strict=True)
+        )
+        pixels = pixels.index_select(1, rows).index_select(2, columns)
+    return torch.stack([pixels[:, r * p : r * p + side, c * p : c * p + side] for r, c in plan.origins])
 
 
-def _places(size: int, origins: tuple[int, ...], plan: TilePlan, shift: int) -> npt.NDArray[np.int64]:
-    """Give the field's row (or column) of each row of each tile along one axis, reflected at the borders."""
-    starts = np.asarray(origins)[:, None] * plan.patch - plan.margin * plan.patch + shift
-    at = (starts + np.arange(plan.tile * plan.patch)).ravel()
+def _reflected(size: int, padded: int, before: int) -> npt.NDArray[np.int64]:
+    """Give the field's row (or column) of each row of the padded field, reflected at the borders."""
     if size == 1:
-        return np.zeros(len(at), np.int64)
-    at %= 2 * (size - 1)
-    return np.minimum(at, 2 * (size - 1) - at).astype(np.int64)
+        return np.zeros(padded, np.int64)
+    at = np.arange(-before, padded - before) % (2 * (size - 1))
+    return np.minimum(at, 2 * (size - 1) - at)
 
 
 @overload

@@ -207,6 +207,7 @@ def read_ahead(
     *,
     pool: ThreadPoolExecutor | None = None,
     cancel: CancelCallback | None = None,
+    patient: bool = True,
 ) -> Generator[tuple[Item, Out | BaseException], None, None]:
     """Do work on items in background threads, a few ahead of the one in use, in their order.
 
@@ -222,6 +223,8 @@ def read_ahead(
         The threads, shut down at the end; default: one.
     cancel : callable, optional
         Asked by the calling thread while it waits.
+    patient : bool
+        Whether an end before the last item waits for the work that has begun; else that ends by itself.
 
     Yields
     ------
@@ -233,20 +236,21 @@ def read_ahead(
     Cancelled
         Where `cancel` said so.
     """
-    with pool or ThreadPoolExecutor(1, thread_name_prefix="phenolens-read") as threads:
-        waiting: deque[tuple[Item, Future[Out]]] = deque()
-        try:
-            for each in items:
-                waiting.append((each, threads.submit(load, each)))
-                if len(waiting) > depth:
-                    item, future = waiting.popleft()
-                    yield item, _outcome(future, cancel)
-            while waiting:
+    threads = pool or ThreadPoolExecutor(1, thread_name_prefix="phenolens-read")
+    waiting: deque[tuple[Item, Future[Out]]] = deque()
+    ended = False
+    try:
+        for each in items:
+            waiting.append((each, threads.submit(load, each)))
+            if len(waiting) > depth:
                 item, future = waiting.popleft()
                 yield item, _outcome(future, cancel)
-        finally:
-            for _, future in waiting:
-                future.cancel()
+        while waiting:
+            item, future = waiting.popleft()
+            yield item, _outcome(future, cancel)
+        ended = True
+    finally:
+        threads.shutdown(wait=ended or patient, cancel_futures=True)
 
 
 def _outcome(future: Future[Any], cancel: CancelCallback | None) -> Any:

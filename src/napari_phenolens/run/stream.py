@@ -151,6 +151,7 @@ def stream(
         AHEAD + _readers(engine.is_cpu),
         pool=quiet_pool(_readers(engine.is_cpu), "phenolens-read"),
         cancel=cancel,
+        patient=False,
     )
     bundled = ((number, [next(loads) for _ in part]) for number, part in parts)
     steps = read_ahead(bundled, encode, AHEAD, pool=quiet_pool(engine.drivers, "phenolens-encode"), cancel=cancel)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_phenolens.cells import expand_cells, field_covariates, pooling_weights, segment_nuclei
+from napari_phenolens.cells.distance import nearest_label
 from napari_phenolens.run.field_tokens import TokenSettings
 
 if TYPE_CHECKING:
@@ -60,15 +61,18 @@ def look(field: Field, settings: TokenSettings, lens: Lens | Any) -> Scene:
     nuclei = None
     if lens.nuclear is not None:
         nuclei = segment_nuclei(image[names.index(lens.nuclear)], lens.foreground.pixel_size)
-    same = nuclei if lens.foreground.channel == lens.nuclear else None
-    foreground = lens.foreground.patches(image, names, settings.patch, nuclei=same)
+    near = None if nuclei is None else nearest_label(nuclei)
+    same = {}
+    if near is not None and lens.foreground.channel == lens.nuclear:
+        same = {"nuclei": nuclei, "squared": near[0]}
+    foreground = lens.foreground.patches(image, names, settings.patch, **same)
     covariates = field_covariates(image, names, lens.nuclear, nuclei, foreground, patch=settings.patch)
     weights = None
     if nuclei is not None:
         reach = lens.foreground.distance
         if reach is None:
             reach = CELL_REACH * (lens.foreground.diameter or 2.0 * settings.patch)
-        weights = pooling_weights(expand_cells(nuclei, reach), settings.patch)
+        weights = pooling_weights(expand_cells(nuclei, reach, near), settings.patch)
     return Scene(image, foreground, weights, covariates)
 
 

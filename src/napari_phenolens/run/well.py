@@ -133,13 +133,18 @@ class WellBuilder:
     def finish(self) -> WellResult:
         """Find the best examples and give the well."""
         arrays = self.result.arrays
-        value = arrays["codes/value"].astype(np.float32)
+        value = arrays["codes/value"]
         rows, slots = np.nonzero(value)
-        feature, amounts = arrays["codes/index"][rows, slots].astype(np.int64), value[rows, slots]
-        order = np.lexsort((rows, -amounts, feature))
-        feature, amounts, rows = feature[order], amounts[order], rows[order]
-        first = np.searchsorted(feature, np.arange(self.plan.features))
-        rank = np.arange(len(feature)) - first[feature] if len(feature) else np.zeros(0, np.int64)
+        # One sorted number says it all: the feature, then the value falling, then the row. Half-precision values are
+        # ordered as their bits are, negative ones the other way round.
+        bits = value[rows, slots].view(np.uint16)
+        falling = np.where(bits < 0x8000, bits ^ 0x7FFF, bits).astype(np.uint64)
+        key = arrays["codes/index"][rows, slots].astype(np.uint64) << 44 | falling << 28 | rows.astype(np.uint64)
+        key.sort()
+        feature, rows = (key >> 44).astype(np.int64), (key & 0xFFFFFFF).astype(np.int64)
+        bits = (key >> 28).astype(np.uint16)
+        amounts = np.where(bits < 0x8000, bits ^ 0x7FFF, bits).astype(np.uint16).view(np.float16)
+        rank = np.arange(len(feature)) - np.searchsorted(feature, np.arange(self.plan.features))[feature]
         best = rank < BEST
         arrays["wells/best_value"][0, feature[best], rank[best]] = amounts[best]
         arrays["wells/best_place"][0, feature[best], rank[best]] = rows[best]

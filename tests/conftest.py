@@ -19,6 +19,7 @@ atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 os.environ.setdefault("NAPARI_CONFIG", str(_HOME / "napari" / "settings.yaml"))
 os.environ["XDG_CACHE_HOME"] = str(_HOME / "cache")
 os.environ["XDG_DATA_HOME"] = str(_HOME / "data")
+os.environ["PHENOLENS_CONFIG"] = str(_HOME / "config")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 HAS_DISPLAY = sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

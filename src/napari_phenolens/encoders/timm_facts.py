@@ -88,13 +88,14 @@ def resolve_model(model: str) -> str:
     """
     if model.startswith("hf-hub:"):
         return model
-    architecture, _, tag = model.partition(".")
+    architecture = model.partition(".")[0]
     if not is_model(architecture):
         raise EncoderError(f"timm {timm.__version__} has no model {model!r}{near(model)}")
-    found = get_pretrained_cfg(model)
-    if tag and found is None:
-        tags = timm.list_pretrained(f"{architecture}.*")
-        raise EncoderError(f"timm {timm.__version__} has no weights {model!r}; it has {', '.join(tags) or 'none'}")
+    try:
+        found = get_pretrained_cfg(model)
+    except RuntimeError as error:  # no such tag
+        tags = ", ".join(timm.list_pretrained(f"{architecture}.*")) or "none"
+        raise EncoderError(f"timm {timm.__version__} has no weights {model!r}; it has {tags}") from error
     return f"{architecture}.{found.tag}" if found is not None and found.tag else architecture
 
 

@@ -13,7 +13,6 @@ import timm
 import torch
 from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from napari_phenolens.encoders.errors import EncoderError
 from napari_phenolens.encoders.names import a_number, join_name, one_of
@@ -189,6 +188,10 @@ def build(facts: TimmFacts, weights: Path, size: tuple[int, int]) -> nn.Module:
                 raise
             # Hiera's and CaiT's position codes are not resampled by timm's own loading.
             return _load(facts, tensors | {"pos_embed": _resampled(tensors["pos_embed"], facts, size)}, size)
+    except TypeError as error:
+        if "img_size" not in str(error):
+            raise
+        raise EncoderError(f"{facts.name} cannot be built for a tile size, so it is no vision transformer") from error
     except Exception as error:  # timm and the model's own code raise what they like
         text = " ".join(str(error).split())[:400]
         raise EncoderError(
@@ -201,10 +204,9 @@ def _load(facts: TimmFacts, tensors: dict[str, Tensor], size: tuple[int, int]) -
     overlay = {
         "state_dict": tensors, "source": "", "file": None, "num_classes": 0, "label_offset": 0, "custom_load": False,
     }  # fmt: skip
-    with _NothingDrawn():
-        network: Any = timm.create_model(
-            facts.model, pretrained=True, pretrained_cfg_overlay=overlay, num_classes=0, img_size=size
-        )
+    network: Any = timm.create_model(
+        facts.model, pretrained=True, pretrained_cfg_overlay=overlay, num_classes=0, img_size=size
+    )
     network.pretrained_cfg = network.default_cfg = {}  # they would keep the file's tensors alive
     found: nn.Module = network.requires_grad_(False).eval()
     return found
@@ -218,18 +220,3 @@ def _resampled(codes: Tensor, facts: TimmFacts, size: tuple[int, int]) -> Tensor
     grid = [n // facts.patches[0] for n in size]
     out: Tensor = resample_abs_pos_embed(codes.float(), new_size=grid, old_size=[side, side], num_prefix_tokens=0)
     return out
-
-
-class _NothingDrawn(TorchFunctionMode):
-    """Leaves initial values out while a network is built whose every parameter is then loaded.
-
-    Drawing them takes most of the time that a large network takes to load.
-    """
-
-    SKIPPED = frozenset({"uniform_", "normal_", "erfinv_", "trunc_normal_", "xavier_uniform_", "kaiming_uniform_"})
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if getattr(func, "__name__", "") in self.SKIPPED:
-            return args[0] if args else kwargs["tensor"]
-        return func(*args, **kwargs)

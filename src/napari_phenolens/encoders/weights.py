@@ -118,7 +118,8 @@ def read_published(path: Path) -> dict[str, Any]:
     import torch
 
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:  # by its name, torch would take it for what it is not
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise EncoderError(
             f"{path}: a torch pickle with more in it than tensors, which is not read, since it may run code "

@@ -298,16 +298,18 @@ def _warnings(
 
 
 def _layout(question: Question) -> list[str]:
-    """Say where two classes lie in different places of the plate, so that a probe may read the place."""
-    if len(question.classes) != 2:
-        return []
+    """Say where the classes lie in different places of the plate, so that a probe may read the place."""
     at = places([w for _, w in question.wells], (0, 0))
-    first = question.label == 0
-    apart = [
-        name
-        for name in ("row", "column")
-        if confounded(name, at[name][first], at[name][~first]) or confounded(name, at[name][~first], at[name][first])
-    ]
+    parts = [question.label == c for c in range(len(question.classes))]
+    apart = []
+    for name in ("row", "column"):
+        if len(parts) == 2:
+            first, second = (at[name][rows] for rows in parts)
+            told = confounded(name, first, second) or confounded(name, second, first)
+        else:
+            told = all(len(np.unique(at[name][rows])) == 1 for rows in parts)
+        if told:
+            apart.append(name)
     if not apart:
         return []
     return [

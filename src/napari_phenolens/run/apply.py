@@ -110,7 +110,7 @@ def apply_lens(
 
 
 def _encoder(lens: Lens, weights: str | Path | None, device: str) -> Encoder:
-    found = load_encoder(lens.encoder, weights=weights, device=device, block=lens.block)
+    found = load_encoder(lens.encoder, weights=weights, device=device, block=lens.block, sha256=lens.encoder_sha256)
     if found.sha256 != lens.encoder_sha256:
         raise RunError(
             f"the weights of {lens.encoder} on this machine are not those the lens was fitted with "

@@ -83,7 +83,7 @@ def estimate(
     field, image = _first_readable(plate, list(wanted.values()))
     settings = TokenSettings(
         tuple(wanted.values()), tuple(wanted), pooling_for(channel_pooling, len(wanted)), enc.patch,
-        enc.tile or 16 * enc.patch, MARGIN, field.pixel_size, fit_normalisation([image], "plate", enc.input_range),
+        enc.default_tile, MARGIN, field.pixel_size, fit_normalisation([image], "plate", enc.input_range),
     )  # fmt: skip
     plan = settings.plan(field)
     tiles = cut_tiles(normalise(image, settings.normalisation), plan)
@@ -97,7 +97,7 @@ def estimate(
     count = fields * len(plan.origins)
     patches = fields * plan.grid[0] * plan.grid[1]
     k = sparsity[0] * sparsity[1]
-    size = patches * (settings.dim(enc.dim) * 2 + k * 4 + 3) + fields * atoms * 12
+    size = patches * (settings.dim(enc.dim, enc.channels) * 2 + k * 4 + 3) + fields * atoms * 12
     return Estimate(fields, count, count * each * OTHER_WORK, int(size))
 
 

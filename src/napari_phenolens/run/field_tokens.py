@@ -71,9 +71,10 @@ class TokenSettings:
         """Read a field's channels in the lens's order, resampled to the lens's pixel size."""
         return resample(field.read(list(self.sources)), self.factor(field))
 
-    def dim(self, encoder_dim: int) -> int:
-        """Width of a pooled token."""
-        return encoder_dim * (len(self.sources) if self.channel_pooling == "concat" else 1)
+    def dim(self, encoder_dim: int, encoder_channels: int | None = None) -> int:
+        """Width of a pooled token; an encoder that takes a fixed number of channels gives them one token."""
+        apart = self.channel_pooling == "concat" and encoder_channels is None
+        return encoder_dim * (len(self.sources) if apart else 1)
 
 
 def pooling_for(wanted: str, channels: int) -> str:

@@ -160,7 +160,9 @@ def fit_lens(
             "name it: --channels DNA=<channel> (Python: channels={'DNA': ...})"
         )
     engine = Engine(
-        lambda where: load_encoder(encoder, weights=weights, device=where, block=block),
+        lambda where: load_encoder(
+            encoder, weights=weights, device=where, block=block, progress=progress, cancel=cancel
+        ),
         device,
         batch=batch,
         precision=precision,

@@ -79,6 +79,7 @@ def run_plate(
     settings = {k: v for k, v in settings.items() if v is not None}
     engine: dict[str, Any] = {"device": device, "batch": batch, "precision": precision, "compiled": compiled}
     if lens is not None:
+        weights = settings.pop("weights", None)  # where the file of the lens's encoder lies is no setting of the lens
         if settings:
             raise RunError(
                 f"a lens brings its own {', '.join(settings)}; leave them out, or fit a new lens without --lens"
@@ -86,7 +87,7 @@ def run_plate(
         given = lens if isinstance(lens, Lens) else load_lens(lens)
         return apply_lens(
             given, plate, folder, controls=controls, channels=channels, progress=progress, cancel=cancel,
-            tokens=tokens, **engine,
+            tokens=tokens, weights=weights, **engine,
         )  # fmt: skip
     if controls is None:
         raise RunError(

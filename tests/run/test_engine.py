@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -10,30 +9,12 @@ import time
 
 import numpy as np
 import pytest
-import zarr
-from miniplate import NEGATIVE, SETTINGS, WELLS
+from miniplate import NEGATIVE, SETTINGS, WELLS, arrays_of, assert_same
 
 from napari_phenolens.errors import Cancelled
 from napari_phenolens.lens import LensError, load_lens
 from napari_phenolens.plate import open_plate
 from napari_phenolens.run import RunError, apply_lens, estimate, fit_lens, open_run, run_plate
-
-
-def arrays_of(folder):
-    found = {}
-    for path in sorted(folder.rglob("zarr.json")):
-        meta = json.loads(path.read_text())
-        if meta.get("node_type") == "array":
-            found[str(path.parent.relative_to(folder))] = zarr.open_array(path.parent, mode="r")[:]
-    return found
-
-
-def assert_same(one, other):
-    a, b = arrays_of(one), arrays_of(other)
-    assert set(a) == set(b) and len(a) >= 15
-    for name in a:
-        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
-    assert load_lens(one / "lens.safetensors").fingerprint == load_lens(other / "lens.safetensors").fingerprint
 
 
 def test_a_run_is_whole_and_says_what_it_is_of(finished):

@@ -1,10 +1,15 @@
-"""A small synthetic plate: eight wells, two channels, one of two fields with cells, planted differences."""
+"""A small synthetic plate: eight wells, two channels, two fields with cells, planted differences; runs compared."""
 
 from __future__ import annotations
+
+import json
 
 import numpy as np
 import pandas as pd
 import tifffile
+import zarr
+
+from napari_phenolens.lens import load_lens
 
 WELLS = ["A01", "A02", "B01", "B02", "C01", "C02", "D01", "D02"]
 SHAPE = (168, 150)
@@ -38,3 +43,20 @@ def write_plate(folder, wells=WELLS, fields=2):
 
 SETTINGS = {"block": 1, "atoms": 48, "sparsity": (4, 2), "steps": 40, "device": "cpu"}
 NEGATIVE = "control_type == 'negcon'"
+
+
+def arrays_of(folder):
+    found = {}
+    for path in sorted(folder.rglob("zarr.json")):
+        meta = json.loads(path.read_text())
+        if meta.get("node_type") == "array":
+            found[str(path.parent.relative_to(folder))] = zarr.open_array(path.parent, mode="r")[:]
+    return found
+
+
+def assert_same(one, other):
+    a, b = arrays_of(one), arrays_of(other)
+    assert set(a) == set(b) and len(a) >= 15
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+    assert load_lens(one / "lens.safetensors").fingerprint == load_lens(other / "lens.safetensors").fingerprint

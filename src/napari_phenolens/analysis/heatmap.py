@@ -25,7 +25,7 @@ class Heatmap:
     scale : (float, float)
         Field pixels between patches, (y, x); not whole where the lens resamples fields.
     translate : (float, float)
-        Field pixel of the first patch's centre: (scale - 1) / 2.
+        Field pixel of the first patch's centre: half a patch less half a pixel.
     limits : (float, float) or None
         Colour limits shared by all wells of the run; None where the run has none for this kind.
     kind : str
@@ -46,7 +46,14 @@ class Heatmap:
     feature: int = -1
 
 
-def heatmap(run: RunLike, well: str, field: str | int | None, feature: int, kind: str = "activation") -> Heatmap:
+def heatmap(
+    run: RunLike,
+    well: str,
+    field: str | int | None,
+    feature: int,
+    kind: str = "activation",
+    stride: int | None = None,
+) -> Heatmap:
     """Map one feature over one field.
 
     Parameters
@@ -63,6 +70,10 @@ def heatmap(run: RunLike, well: str, field: str | int | None, feature: int, kind
         The code's entry; the inner product of whitened token and atom, which averages exactly to the score of a tile or
         cell; that product over the token's norm (the map of Donhauser et al. 2025). The last two need the tokens: from
         the token store, or by encoding the field again.
+    stride : int, optional
+        Pixels between patches, a divisor of the patch (both at the lens's pixel size): a finer map, for which the field
+        is encoded (patch / stride)^2 times with shifted tiles. Default: the patch. For runs over patches, while the
+        plate's files are there.
 
     Returns
     -------
@@ -76,19 +87,23 @@ def heatmap(run: RunLike, well: str, field: str | int | None, feature: int, kind
     check_kind(kind, KINDS)
     place = find_field(run, well, field)
     feature = check_feature(run, feature)
+    finer = {} if stride is None else {"stride": stride}
     if kind == "activation":
-        values = np.asarray(run.activation(place.well, place.field, feature), dtype=np.float32)
+        values = np.asarray(run.activation(place.well, place.field, feature, **finer), dtype=np.float32)
     else:
-        tokens = np.asarray(run.tokens(place.well, place.field), dtype=np.float32)
+        tokens = np.asarray(run.tokens(place.well, place.field, **finer), dtype=np.float32)
         values = tokens @ np.asarray(run.lens.dictionary.atoms[feature], dtype=np.float32)
         if kind == "cosine":
             norm = np.linalg.norm(tokens, axis=-1)
             values = np.where(norm > 0, values / np.where(norm > 0, norm, 1), 0).astype(np.float32)
     scale = place.scale
-    if values.shape != place.grid:
+    centre = (scale - 1) / 2
+    if stride is not None:
+        scale *= stride / run.lens.patch
+    elif values.shape != place.grid:
         # A lens of crops codes tiles; its tokens are still those of patches.
         scale *= run.lens.patch / run.patch
-    centre = (scale - 1) / 2
+        centre = (scale - 1) / 2
     limits = _limits(run, feature, kind)
     return Heatmap(values, (scale, scale), (centre, centre), limits, kind, place.well, place.field, feature)
 

@@ -74,11 +74,11 @@ class RunLike(Protocol):
     def strength(self, well: str, field: Any = None) -> npt.NDArray[Any]:
         """Norm of every whitened token, (h, w)."""
 
-    def activation(self, well: str, field: Any, feature: int) -> npt.NDArray[Any]:
+    def activation(self, well: str, field: Any, feature: int, stride: Any = None) -> npt.NDArray[Any]:
         """Activation of one feature, (h, w)."""
 
     def limits(self, feature: int, kind: str = "activation") -> tuple[float, float]:
         """Colour limits shared by all wells."""
 
-    def tokens(self, well: str, field: Any = None) -> npt.NDArray[Any]:
+    def tokens(self, well: str, field: Any = None, stride: Any = None) -> npt.NDArray[Any]:
         """Whitened tokens, (h, w, p)."""

@@ -37,6 +37,12 @@ PlateFolder = Annotated[Path, typer.Argument(metavar="PLATE", help="The plate's 
 PlateMap = Annotated[
     Path | None, typer.Option("--platemap", metavar="CSV", help="The plate map: a table with a row a well.")
 ]
+WeightsFile = Annotated[
+    Path | None, typer.Option("--weights", metavar="FILE", help="A file of the encoder's weights that you have.")
+]
+AcceptLicence = Annotated[
+    bool, typer.Option("--accept-licence", help="Accept the licence of the encoder's weights, to download them.")
+]
 Pattern = Annotated[
     str | None, typer.Option("--pattern", help="File name pattern of a folder of TIFFs, where it is not recognised.")
 ]
@@ -165,6 +171,8 @@ def run(
     lens: Annotated[Path | None, typer.Option("--lens", metavar="FILE", help="Apply this lens; fit none.")] = None,
     encoder: Annotated[str | None, typer.Option("--encoder", metavar="NAME", help="See `phenolens encoders`.")] = None,
     block: Annotated[int | None, typer.Option("--block", help="The encoder's block whose tokens are used.")] = None,
+    weights: WeightsFile = None,
+    accept_licence: AcceptLicence = False,
     unit: Annotated[
         str | None, typer.Option("--unit", metavar="patch|crop|cell", help="What the dictionary is learnt on.")
     ] = None,
@@ -191,11 +199,13 @@ def run(
     """
     if controls is None and lens is None:
         raise typer.BadParameter("give --controls QUERY to fit a lens, or --lens FILE to apply one")
+    from napari_phenolens import load_lens
     from napari_phenolens.run import run_plate
 
     chosen: dict[str, Any] = {
         "encoder": encoder,
         "block": block,
+        "weights": weights,
         "unit": unit,
         "atoms": atoms,
         "sparsity": arguments.sparsity(sparsity),
@@ -209,6 +219,8 @@ def run(
     if plate.pixel_size is None:
         warn("the pixel size is unknown: fields are taken as they are, and so must be those of any plate of this lens")
     settings = {name: value for name, value in chosen.items() if value is not None}
+    if accept_licence:
+        accept(encoder if lens is None else str(load_lens(lens).encoder))
     with cancel_on_interrupt() as cancel, show_progress(output.console(stderr=True)) as progress:
         done = run_plate(plate, out, device=device, progress=progress, cancel=cancel, **settings)
     say_run(done, out)
@@ -313,6 +325,9 @@ def heatmap(
     kind: Annotated[
         str, typer.Option("--kind", metavar="activation|alignment|cosine", help="What to map.")
     ] = "activation",
+    stride: Annotated[
+        int | None, typer.Option("--stride", metavar="PX", min=1, help="Pixels between patches, for a finer map.")
+    ] = None,
 ) -> None:
     """Write one feature's heatmap of one field as a float32 TIFF, its scale and place in the field beside it."""
     from napari_phenolens import heatmap as heatmap_of
@@ -320,7 +335,7 @@ def heatmap(
     from napari_phenolens.export import export_heatmap
 
     opened = open_run(run_folder)
-    mapped = heatmap_of(opened, well, field, feature, kind=kind)
+    mapped = heatmap_of(opened, well, field, feature, kind=kind, stride=stride)
     export_heatmap(mapped, out, pixel_size=opened.pixel_size, plate=opened.plate_name)
     h, w = mapped.values.shape
     output.say(f"{out}: {h} x {w} patches, one every {mapped.scale[0]:g} px, the first at {mapped.translate[0]:g} px")
@@ -340,17 +355,45 @@ def export(
     output.say(str(export_tables(open_run(run_folder), out, file_format)))
 
 
+def accept(encoder: str | None) -> None:
+    """Remember that the licence of an encoder's weights is accepted, and say which it is."""
+    from napari_phenolens.encoders import accept_licence
+
+    if encoder is None:
+        raise typer.BadParameter("--accept-licence is about the weights of an --encoder; name one")
+    output.console(stderr=True).print(f"Accepted, the licence of {encoder}: {accept_licence(encoder)}", markup=False)
+
+
 @app.command()
 @exit_codes
-def encoders(as_json: AsJson = False) -> None:
-    """List the encoders: names, licences, sizes, and where their weights come from."""
+def encoders(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Only this one; any timm:<model>, options included.")
+    ] = None,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Download its weights where they are not here.")] = False,
+    accept_licence: AcceptLicence = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the encoders: names, licences, sizes, where their weights come from and whether they are here."""
     import napari_phenolens
+    from napari_phenolens.encoders import fetch_weights
 
-    table = napari_phenolens.encoders()
+    if (fetch or accept_licence) and name is None:
+        raise typer.BadParameter("--fetch and --accept-licence are about one encoder; give its NAME")
+    if accept_licence:
+        accept(name)
+    if fetch and name is not None:
+        with cancel_on_interrupt() as cancel, show_progress(output.console(stderr=True)) as progress:
+            fetch_weights(name, progress=progress, cancel=cancel)
+    table = napari_phenolens.encoders(name)
     if as_json:
-        output.print_json({"rows": output.records(table)})
+        output.print_json({**table.attrs, "rows": output.records(table)})
         return
+    for warning in table.attrs["warnings"]:
+        warn(warning)
     output.print_table(table, LISTED)
+    if name is None:
+        output.say("Any other vision transformer of timm: timm:<model>, for example timm:vit_tiny_patch16_224")
 
 
 app.command()(blocks)

@@ -75,8 +75,6 @@ class Engine:
         ``auto``, ``float32``, ``float16``, ``bfloat16``; see `settle_precision`.
     compiled : bool
         Compile the forward with `torch.compile`.
-    lanes : callable
-        Makes a lane of an encoder, see `open_lane`.
 
     Attributes
     ----------
@@ -101,7 +99,6 @@ class Engine:
         batch: int | None = None,
         precision: str = "auto",
         compiled: bool = False,
-        lanes: Callable[..., Lane] = open_lane,
     ) -> None:
         if batch is not None and batch < 1:
             raise RunError(f"a batch of {batch} tiles is none; give 1 or more, or leave it out")
@@ -113,7 +110,6 @@ class Engine:
         self.choices = Choices()
         self._records: list[Callable[[Choices], None]] = []
         self._load, self._batch, self._precision, self._compiled = load, batch, precision, compiled
-        self._open = lanes
         self._lanes: dict[str, Lane] = {}
         self._lock = threading.RLock()
 
@@ -308,7 +304,7 @@ class Engine:
         """Give a device's lane, opened when it is first needed."""
         with self._lock:
             if device not in self._lanes:
-                self._lanes[device] = self._open(self._load(device), compiled=self._compiled)
+                self._lanes[device] = open_lane(self._load(device), compiled=self._compiled)
                 stay_alone()  # loading an encoder may have set torch's threads
                 if self.choices.precision:
                     self._lanes[device].dtype = PRECISIONS[self.choices.precision]

@@ -25,6 +25,8 @@ UPPER_LIMIT = 0.995  # quantile of the active patches over all wells at which a 
 class Run(RunFiles):
     """A lens applied to a plate, on disk. Open one with `open_run`; what it is of see `RunFiles`."""
 
+    _finer: tuple[tuple[str, int, int], tuple[npt.NDArray[np.int64], Floats, npt.NDArray[np.bool_]]] | None = None
+
     _held: tuple[slice, npt.NDArray[np.int64], Floats] | None = None  # rows and codes of the field read last
 
     # -- tables of wells -----------------------------------------------------------------------------------------------
@@ -142,8 +144,27 @@ class Run(RunFiles):
         values = np.asarray(self._arrays["patches/strength"][self._rows(well, field)], np.float32)
         return self._paint(well, field, values, np.float32(0))
 
-    def activation(self, well: str, field: str | int | None, feature: int) -> Floats:
-        """Give a feature's codes over a field, ``(h, w)`` float32, 0 in the background."""
+    def activation(self, well: str, field: str | int | None, feature: int, stride: int | None = None) -> Floats:
+        """Give a feature's codes over a field, ``(h, w)`` float32, 0 in the background.
+
+        Parameters
+        ----------
+        well : str
+            The well.
+        field : str, int or None
+            Its name or place; None: the first.
+        feature : int
+            The feature.
+        stride : int, optional
+            A divisor of the patch in px: a finer map, for which the field is encoded again with shifted tiles.
+
+        Raises
+        ------
+        RunError
+            Where one of them is unknown; with a stride, where the unit is not the patch or the plate's files are gone.
+        """
+        if stride is not None and stride != self.lens.patch:
+            return self._finer_activation(self._well(well), field, self._feature(feature), stride)
         index, value = self.codes(well, field)
         here = (index == self._feature(feature)) & (value != 0)
         return self._paint(well, field, np.where(here, value, 0).sum(1).astype(np.float32), np.float32(0))
@@ -163,17 +184,23 @@ class Run(RunFiles):
         rows = np.asarray(self._arrays["patches/owner"][start : start + shape[0] * shape[1]], np.int32)
         return rows.reshape(shape)
 
-    def tokens(self, well: str, field: str | int | None = None) -> Floats:
+    def tokens(self, well: str, field: str | int | None = None, stride: int | None = None) -> Floats:
         """Give a field's whitened patch tokens ``(h, w, p)``, from the token store or encoded again.
+
+        With a `stride` (a divisor of the patch, in px at the lens's pixel size) the field is encoded again, tiles
+        shifted by each multiple of it: a token every `stride` px.
 
         Raises
         ------
         RunError
-            Where the tokens are not stored and the plate's files are gone.
+            Where the tokens are not stored, or a stride is asked for, and the plate's files are gone.
         """
-        from napari_phenolens.run.again import whitened_tokens
+        from napari_phenolens.run.again import finer_tokens, whitened_tokens
 
-        return whitened_tokens(self, self._well(well), int(self.field_row(well, field)["place"]))
+        name, place = self._well(well), int(self.field_row(well, field)["place"])
+        if stride is not None and stride != self.lens.patch:
+            return finer_tokens(self, name, place, stride)
+        return whitened_tokens(self, name, place)
 
     # -- over all wells ------------------------------------------------------------------------------------------------
 
@@ -221,6 +248,18 @@ class Run(RunFiles):
         if not 0 <= int(feature) < self.n_features:
             raise RunError(f"there is no feature {feature}; this run has 0 to {self.n_features - 1}")
         return int(feature)
+
+    def _finer_activation(self, well: str, field: str | int | None, feature: int, stride: int) -> Floats:
+        """Give a finer map; the codes of the last field so mapped are kept, for the next feature."""
+        from napari_phenolens.run.again import finer_codes
+
+        key = well, int(self.field_row(well, field)["place"]), stride
+        if self._finer is None or self._finer[0] != key:
+            self._finer = key, finer_codes(self, *key)
+        index, value, there = self._finer[1]
+        out = np.zeros(there.shape, np.float32)
+        out[there] = np.where((index == feature) & (value != 0), value, 0).sum(1)
+        return out
 
     def _paint(self, well: str, field: str | int | None, values: npt.NDArray[Any], empty: Any) -> npt.NDArray[Any]:
         if self.unit != "cell":

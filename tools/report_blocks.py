@@ -74,9 +74,10 @@ def section(name: str, question: dict[str, Any], table: pd.DataFrame, encoder: s
         "",
         ", ".join(f"{count} {side}" for side, count in about["classes"].items())
         + f" wells, {about['folds']} folds by {about['group']}, {about['repeats']} divisions. Chance "
-        f"{about['chance']:.2f}; guessing stays below {about['chance_high']:.2f} in 19 of 20 such plates. Suggested: **block "
-        f"{about['suggested']}** ({about['reason']}), {about['in_sample']:.2f} in-sample; chosen on half of the wells "
-        f"and quoted on the others: {apart}.",
+        f"{about['chance']:.2f}; guessing stays below {about['chance_high']:.2f} in 19 of 20 such plates.",
+        "",
+        f"Suggested: **block {about['suggested']}** ({about['reason']}), {about['in_sample']:.2f} in-sample; chosen on "
+        f"half of the wells and quoted on the others: {apart}.",
         "",
         "What the command says over it:",
         "",

@@ -40,7 +40,7 @@ def block_figure(table: pd.DataFrame) -> Drawing:
     drawing.words((LEFT, 42), f"wells by class; folds by {about['group']}; band: 95 % bootstrap", size=11)
 
     scores = table[["balanced_accuracy", "low", "high"]].to_numpy(dtype=float)
-    floor = max(0.0, np.floor(10 * min(np.nanmin(scores), about["chance"]) - 0.5) / 10)
+    floor = max(0.0, np.floor(10 * min(np.nanmin(scores), about["chance"]) - 1e-9) / 10)
     upper = _Panel(drawing, blocks, UPPER, floor, 1.0)
     upper.frame("balanced accuracy", [t for t in np.arange(0, 1.01, 0.1) if t >= floor - 1e-9])
     upper.level(about["chance"], "chance", dashed=True)
@@ -62,7 +62,7 @@ def block_figure(table: pd.DataFrame) -> Drawing:
     top = max(0.1, float(np.ceil(np.nanmax(every) * 10) / 10))
     low = min(0.0, float(np.floor(np.nanmin(every) * 10) / 10))
     panel = _Panel(drawing, blocks, LOWER, low, top)
-    panel.frame("share of variance", np.linspace(low, top, 3))
+    panel.frame("share of variance", sorted({low, 0.0, top / 2, top}))
     for i, (colour, (word, values)) in enumerate(known.items()):
         drawing.line(panel.points(values), colour, 2)
         for at in panel.points(values):

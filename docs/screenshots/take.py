@@ -84,7 +84,11 @@ def main(arguments: list[str] | None = None) -> None:
     check(bench)
     steps: list[tuple[str, Callable[[], None]]] = [("main", lambda: show_main(bench, chosen))]
     if chosen.all:
-        steps += [("heatmaps", lambda: show_explained(bench, dock)), ("side_by_side", lambda: show_pair(bench, dock))]
+        steps += [
+            ("phenotype", lambda: show_phenotype(bench, dock)),
+            ("heatmaps", lambda: show_explained(bench, dock)),
+            ("side_by_side", lambda: show_pair(bench, dock)),
+        ]
     for name, prepare in steps:
         prepare()
         wait(bench.jobs, extra=1.5)
@@ -136,11 +140,27 @@ def show_main(bench: Any, chosen: argparse.Namespace) -> None:
     bench.showing.well(well)
 
 
+def show_phenotype(bench: Any, dock: Any) -> None:
+    """Show the score of the features that go together, on the plate map and over the well that is on show."""
+    from napari_phenolens.viewer.session import PHENOTYPE
+
+    session = bench.session
+    session.colour_by = PHENOTYPE
+    bench.showing.feature(session.feature, 0, PHENOTYPE)
+    wait(bench.jobs)
+    scroll_to(dock, dock.wells)
+
+
 def show_explained(bench: Any, dock: Any) -> None:
     """Show a second feature, and what is at the place where the first one is strongest."""
     import numpy as np
 
+    from napari_phenolens.viewer.comparing import FEATURE
+
     session = bench.session
+    session.colour_by = FEATURE
+    bench.showing.feature(session.slots[0].feature, 0, "activation")
+    wait(bench.jobs)
     second = session.comparison.features
     if "representative" in second.columns:
         second = second[second["representative"].fillna(False).astype(bool)]

@@ -81,3 +81,10 @@ def read_overlay(
 def overlay_name(feature: int, kind: str) -> str:
     """Call a heatmap layer by its feature."""
     return f"F{feature}" if kind == "activation" else f"F{feature} ({kind})"
+
+
+def caption(hue: str, feature: int, kind: str) -> str:
+    """Say what a slot's colour stands for."""
+    if kind == PHENOTYPE:
+        return f"F{feature}'s phenotype, {hue}: as in perturbed wells, blue: as in controls"
+    return f"{hue}: {overlay_name(feature, kind)}"

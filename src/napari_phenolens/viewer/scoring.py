@@ -82,7 +82,7 @@ class Phenotypes:
         self.number = next(_NUMBERS)
         self._held: Any = _Held(run, profiles)
         self._found: dict[int, Scored] = {}
-        self._limits: dict[int, tuple[float, float]] = {}
+        self._limits: dict[tuple[int, ...], tuple[float, float]] = {}  # features of one group share theirs
         self._finding, self._measuring = threading.Lock(), threading.Lock()
 
     def known(self, feature: int) -> Scored | None:
@@ -134,7 +134,7 @@ class Phenotypes:
         """
         found = self.certain(feature)
         with self._measuring:
-            if feature not in self._limits:
+            if found.features not in self._limits:
                 sizes = []
                 for well in [*_spread(self.comparison.controls), *_spread(self.comparison.perturbed)]:
                     check_cancelled(cancel)
@@ -143,8 +143,8 @@ class Phenotypes:
                     sizes.append(np.abs(values[self.run.foreground(well, field)]))
                 every = np.concatenate(sizes)
                 reach = max(1.0, float(np.percentile(every, LIMIT_PERCENTILE))) if len(every) else 1.0
-                self._limits[feature] = (-reach, reach)
-            return self._limits[feature]
+                self._limits[found.features] = (-reach, reach)
+            return self._limits[found.features]
 
 
 def _spread(wells: tuple[str, ...]) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 from napari_phenolens.errors import PhenoLensError
 from napari_phenolens.viewer import compat, roles
 from napari_phenolens.viewer.images import KEY, Picture, read_picture, shared_limits
-from napari_phenolens.viewer.overlays import overlay_name, read_overlay
+from napari_phenolens.viewer.overlays import caption, read_overlay
 from napari_phenolens.viewer.session import PHENOTYPE, SLOTS, SlotState
 from napari_phenolens.viewer.settings import preferences
 from napari_phenolens.viewer.side_by_side import Side
@@ -208,7 +208,7 @@ class Showing:
         role = s.roles.get(s.well or "")
         text = " · ".join(word for word in [*words, role] if word)
         shown = [
-            f"{HUE_NAMES[i]}: {overlay_name(slot.feature, slot.kind)}"
+            caption(HUE_NAMES[i], slot.feature, slot.kind)
             for i, slot in enumerate(s.slots)
             if slot.feature is not None and getattr(self.bench.slots.layer(i), "visible", False)
         ]
@@ -336,8 +336,8 @@ class Showing:
                     if state.kind != PHENOTYPE:
                         raise
                     missing.append(str(error))
-            feature = f" · {overlay.name}" if overlay is not None else ""
-            return Side(picture, overlay, f"{side} {well} · {describe(plate, well, 2)}{feature}")
+            words = (f"{side} {well}", overlay.name if overlay is not None else "", describe(plate, well, 2))
+            return Side(picture, overlay, " · ".join(word for word in words if word))
 
         def done(sides: tuple[Side, Side]) -> None:
             if (sides[0].overlay is None) != (sides[1].overlay is None):

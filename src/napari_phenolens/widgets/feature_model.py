@@ -53,7 +53,8 @@ FEATURE_COLUMNS = (
     Column(
         "group",
         "Group",
-        "Features whose well means go together: one phenotype. ★ marks the strongest of the group.",
+        "Features whose well means go together: one phenotype. ★ marks the strongest of the group. A phenotype's score "
+        "and heatmap take up to 50 features of the group.",
     ),
     Column(
         "technical",

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_phenolens.viewer.comparing import FEATURE
+from napari_phenolens.viewer.session import PHENOTYPE
 from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.effect_delegate import EffectDelegate
 from napari_phenolens.widgets.feature_model import FeatureModel
@@ -103,7 +104,8 @@ class FeaturesSection(Section):
         for signal in (events.plate, events.run, events.roles):
             connections.connect(signal, self._state)
         connections.connect(events.feature, self._feature)
-        connections.connect(events.covariate, self._plot_values)
+        for signal in (events.covariate, events.score, events.colour_by):
+            connections.connect(signal, self._plot_values)
         self._comparison()
 
     def _build_table(self) -> None:
@@ -249,6 +251,10 @@ class FeaturesSection(Section):
             self.plot.show_values(
                 s.covariate.replace("_", " "), self.bench.comparing.covariate_values(s.covariate), s.roles
             )
+        elif s.colour_by == PHENOTYPE and s.comparison is not None and s.feature is not None:
+            shown = self.bench.comparing.score()
+            if s.score is not None:  # until then the plot stays as it is, with its title
+                self.plot.show_values(f"{shown.title}; chosen on these wells", shown.values, s.roles)
         elif s.feature is not None:
             title = f"F{s.feature}: mean activation, a dot a well"
             self.plot.show_values(title, self.bench.comparing.feature_values(s.feature), s.roles)

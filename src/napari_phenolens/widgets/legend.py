@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_phenolens.viewer import roles
 from napari_phenolens.viewer.comparing import WellValues
-from napari_phenolens.widgets.palette import CATEGORIES, ROLE_COLOURS, ink_on, table
+from napari_phenolens.widgets.palette import CATEGORIES, ROLE_COLOURS, colours_of, ink_on, table
 
 _WORDS = {
     roles.CONTROL: "control",
@@ -37,7 +37,7 @@ class Legend(QWidget):
         """Explain these values, or the roles with their counts."""
         self._shown, self._counts = shown, dict(counts)
         self.setAccessibleName(f"Legend: {shown.title}")
-        self.setToolTip(shown.title)
+        self.setToolTip("\n".join(part for part in (shown.title, shown.note) if part))
         self.update()
 
     def paintEvent(self, _event: QPaintEvent | None) -> None:  # noqa: N802 - Qt's name
@@ -82,12 +82,24 @@ class Legend(QWidget):
         for i in range(0, len(lut), 15):
             gradient.setColorAt(i / (len(lut) - 1), QColor(*(int(c) for c in lut[i])))
         painter.fillRect(box, gradient)
+        self._marks(painter, box, low, high)
         painter.setPen(ink)
         middle = Qt.AlignmentFlag.AlignVCenter
         painter.drawText(QRectF(0, line + 2, left, line), Qt.AlignmentFlag.AlignLeft | middle, words[0])
         painter.drawText(
             QRectF(self.width() - right, line + 2, right, line), Qt.AlignmentFlag.AlignRight | middle, words[1]
         )
+
+    def _marks(self, painter: QPainter, box: QRectF, low: float, high: float) -> None:
+        """Write the letters of values that mean something on the bar, where they lie."""
+        for value, letter in self._shown.marks:
+            if low <= value <= high and high > low:
+                share = (value - low) / (high - low)
+                colour = colours_of([value], (low, high), diverging=self._shown.diverging)[0]
+                painter.setPen(ink_on(colour))
+                line = box.height()
+                middle = min(max(box.left() + share * box.width(), box.left() + line / 2), box.right() - line / 2)
+                painter.drawText(QRectF(middle - line, box.top(), 2 * line, line), Qt.AlignmentFlag.AlignCenter, letter)
 
     def _swatches(self, painter: QPainter, ink: QColor, items: list[tuple[QColor, str, str]]) -> None:
         metrics: QFontMetrics = self.fontMetrics()

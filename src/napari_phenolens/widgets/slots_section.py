@@ -6,7 +6,8 @@ from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtGui import QColor, QPixmap
 from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLabel, QPushButton, QSlider, QToolButton, QWidget
 
-from napari_phenolens.viewer.session import KINDS, SLOTS
+from napari_phenolens.viewer.overlays import NO_COMPARISON
+from napari_phenolens.viewer.session import KINDS, PHENOTYPE, SLOTS
 from napari_phenolens.viewer.settings import preferences
 from napari_phenolens.viewer.slots import HUE_NAMES, HUES
 from napari_phenolens.viewer.workbench import Workbench
@@ -46,7 +47,7 @@ class SlotsSection(Section):
         self.body.addLayout(row(self.visible, self.dim, QLabel("Opacity"), self.opacity, stretch=3))
         self.body.addWidget(self.text)
         events = bench.session.events
-        for signal in (events.slots, events.feature, events.run):
+        for signal in (events.slots, events.feature, events.run, events.comparison):
             connections.connect(signal, self._show)
         self._show()
 
@@ -73,6 +74,13 @@ class SlotsSection(Section):
         self.kinds.append(kind)
         self.clear_buttons.append(clear)
 
+    def _offer(self, kinds: QComboBox) -> None:
+        """Offer the phenotype where wells were compared; say why where it is not offered."""
+        compared, place = self.bench.session.comparison is not None, KINDS.index(PHENOTYPE)
+        kinds.model().item(place).setEnabled(compared)
+        words = "The score of the features that go together with this one." if compared else NO_COMPARISON
+        kinds.setItemData(place, words, Qt.ItemDataRole.ToolTipRole)
+
     def _put(self, index: int) -> None:
         feature = self.bench.session.feature
         if feature is not None:
@@ -94,11 +102,19 @@ class SlotsSection(Section):
             self.kinds[index].setEnabled(state.feature is not None)
             with QSignalBlocker(self.kinds[index]):
                 self.kinds[index].setCurrentText(state.kind)
+                self._offer(self.kinds[index])
             self.clear_buttons[index].setEnabled(state.feature is not None)
         if s.run is None:
             self.text.setText("Heatmaps need features: run the model or open results (step 4).")
         elif not filled:
             self.text.setText("Choose a feature in the table; it is laid over the cells in the first colour.")
+        elif s.comparison is None and any(state.kind == PHENOTYPE for state in filled):
+            self.text.setText(NO_COMPARISON)
+        elif any(state.kind == PHENOTYPE for state in filled):
+            self.text.setText(
+                "Phenotype: the slot's colour where a place looks more as in perturbed wells, blue where more as in "
+                "controls; its features were chosen on these wells. Colours have the same limits on every well."
+            )
         else:
             self.text.setText("Colours have the same limits on every well, so wells can be compared.")
         self.set_summary(", ".join(f"F{state.feature}" for state in filled) or "none")

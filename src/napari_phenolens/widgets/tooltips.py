@@ -29,7 +29,10 @@ TIPS: dict[str, tuple[str, str]] = {
     ),
     "wells.colour": (
         "Colour wells by",
-        "What colours the wells: their role, the chosen feature, a covariate, or the plate map.",
+        "What colours the wells: their role, the chosen feature, its phenotype, a covariate, or the plate map.\n"
+        "The phenotype's score takes up to 50 features that go together with the chosen one (the column Group):\n"
+        "0 is the mean of the control wells, 1 that of the perturbed wells. It is far steadier than one feature,\n"
+        "but its features were chosen on these wells: their own scores are in-sample.",
     ),
     "wells.control": ("Mark as control", "Make the selected wells controls, over what the queries say."),
     "wells.perturbed": ("Mark as perturbed", "Make the selected wells perturbed, over what the queries say."),
@@ -105,7 +108,9 @@ TIPS: dict[str, tuple[str, str]] = {
     ),
     "features.grouped": (
         "One row per phenotype",
-        "One phenotype moves many features. Show the strongest feature of each group only.",
+        "One phenotype moves many features. Show the strongest feature of each group only; figures stay those of that\n"
+        "one feature. The score of up to 50 features of a group is under 'Colour by' (step 2) and the kinds of\n"
+        "heatmap (step 6).",
     ),
     "features.technical": (
         "Hide technical",
@@ -123,7 +128,9 @@ TIPS: dict[str, tuple[str, str]] = {
     "slots.kind": (
         "Kind of heatmap",
         "activation: where the feature is switched on.\n"
-        "alignment: how much every place points along the feature, also against it; reads the cells again.",
+        "alignment: how much every place points along the feature, also against it; reads the cells again.\n"
+        "phenotype: the score of up to 50 features that go together with it (the column Group). In the slot's colour\n"
+        "where a place looks more as in perturbed wells, blue where more as in controls; chosen on these wells.",
     ),
     "slots.show": ("Show in this slot", "Lay the feature chosen in the table over the cells in this colour."),
     "slots.clear": ("Clear this slot", "Take this heatmap off the cells."),

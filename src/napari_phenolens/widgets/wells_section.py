@@ -42,6 +42,7 @@ class WellsSection(Section):
         self.colour.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.colour.activated.connect(self._choose_colour)
         self.legend = Legend(self)
+        self.note = hint()
         self.field = QComboBox()
         tip(self.field, "wells.field")
         self.field.activated.connect(self._choose_field)
@@ -64,6 +65,7 @@ class WellsSection(Section):
         self.body.addWidget(self.empty)
         self.body.addWidget(self.map)
         self.body.addWidget(self.legend)
+        self.body.addWidget(self.note)
         self.body.addLayout(row(QLabel("Colour by"), self.colour, stretch=1))
         self.body.addLayout(row(self.previous, self.next, self.now, self.field, stretch=2))
         self.marked = row(QLabel("Mark"), *self.marks, self.reset)
@@ -71,7 +73,7 @@ class WellsSection(Section):
         events = bench.session.events
         for signal in (events.plate, events.run):
             connections.connect(signal, self._plate)
-        for signal in (events.roles, events.comparison, events.feature, events.colour_by):
+        for signal in (events.roles, events.comparison, events.feature, events.score, events.colour_by):
             connections.connect(signal, self._colours)
         connections.connect(events.well, self._current)
         connections.connect(events.field_name, self._current)
@@ -122,6 +124,8 @@ class WellsSection(Section):
         self.map.set_colours(well_colours(shown))
         counts = {role: list(s.roles.values()).count(role) for role in roles.ROLES}
         self.legend.show_values(shown, counts)
+        self.note.setText(shown.note)
+        self.note.setVisible(bool(shown.note))
         said = [f"{n} {role}" for role, n in counts.items() if n]
         self.set_summary(", ".join(said) if said else ("no roles yet" if s.source is not None else ""))
 

@@ -9,6 +9,7 @@ import typer
 
 from napari_phenolens.cli import arguments, output
 from napari_phenolens.cli.blocks import blocks
+from napari_phenolens.cli.encoders import AcceptLicence, accept, encoders
 from napari_phenolens.cli.outcome import cancel_on_interrupt, exit_codes, warn
 from napari_phenolens.cli.phenotype import phenotype
 from napari_phenolens.cli.progress import show_progress
@@ -40,9 +41,6 @@ PlateMap = Annotated[
 WeightsFile = Annotated[
     Path | None, typer.Option("--weights", metavar="FILE", help="A file of the encoder's weights that you have.")
 ]
-AcceptLicence = Annotated[
-    bool, typer.Option("--accept-licence", help="Accept the licence of the encoder's weights, to download them.")
-]
 Pattern = Annotated[
     str | None, typer.Option("--pattern", help="File name pattern of a folder of TIFFs, where it is not recognised.")
 ]
@@ -67,7 +65,6 @@ COMPARED = (
 
 
 EXPLAINED = ("feature", "activation", "alignment", "cosine", "share", "percentile", "well_z")
-LISTED = ("name", "licence", "channels", "patch", "dim", "parameters", "weights", "available")
 
 
 @app.callback(invoke_without_command=True)
@@ -106,7 +103,17 @@ def _plate(path: Path, platemap: Path | None, pattern: str | None) -> Plate:
 @app.command()
 @exit_codes
 def info(
-    plate_folder: PlateFolder, platemap: PlateMap = None, pattern: Pattern = None, as_json: AsJson = False
+    plate_folder: PlateFolder,
+    platemap: PlateMap = None,
+    pattern: Pattern = None,
+    estimated: Annotated[
+        bool, typer.Option("--estimate", help="Say too what a run would take, from a short try on this machine.")
+    ] = False,
+    encoder: Annotated[
+        str, typer.Option("--encoder", metavar="NAME", help="With --estimate: the encoder.")
+    ] = "camae-micro",
+    device: Annotated[str, typer.Option("--device", help="With --estimate: where the encoder runs.")] = "auto",
+    as_json: AsJson = False,
 ) -> None:
     """Say what a plate holds: layout, channels, wells, fields, and the columns of its map."""
     plate = _plate(plate_folder, platemap, pattern)
@@ -130,6 +137,12 @@ def info(
         "metadata": {str(name): _values(plate.metadata[name].dropna()) for name in plate.metadata.columns},
         "warnings": list(plate.warnings),
     }
+    guess = None
+    if estimated:
+        from napari_phenolens.run import estimate
+
+        guess = estimate(plate, encoder=encoder, device=device)
+        facts["estimate"] = {"tiles": guess.tiles, "seconds": guess.seconds, "bytes": guess.bytes}
     if as_json:
         output.print_json(facts)
         return
@@ -143,6 +156,8 @@ def info(
     output.say(f"wells      {len(wells)} with images of a {rows * columns}-well plate")
     output.say(f"fields     {facts['fields']}, {per_well} a well{shape}")
     output.say(f"pixel size {pixel}")
+    if guess is not None:
+        output.say(f"a run      {guess} (and learning the features)")
     columns_of_map = [{"column": name, "values": values} for name, values in facts["metadata"].items()]
     if columns_of_map:
         output.print_rows(columns_of_map, ["column", "values"], title="plate map")
@@ -189,8 +204,15 @@ def run(
     ] = None,
     tokens: Annotated[Path | None, typer.Option("--tokens", metavar="DIR", help="Where tokens are kept.")] = None,
     device: Annotated[
-        str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where the encoder runs.")
+        str, typer.Option("--device", metavar="auto|cpu|cuda|cuda:1|mps", help="Where the encoder runs.")
     ] = "auto",
+    batch: Annotated[
+        int | None, typer.Option("--batch", min=1, help="Tiles of one forward; found if not given.")
+    ] = None,
+    precision: Annotated[
+        str, typer.Option("--precision", metavar="auto|float32|float16|bfloat16", help="Of the forward on a GPU.")
+    ] = "auto",
+    compiled: Annotated[bool, typer.Option("--compile", help="Compile the encoder with torch.compile.")] = False,
     pattern: Pattern = None,
 ) -> None:
     """Fit a lens on the control wells (or take one) and apply it to the whole plate.
@@ -215,6 +237,9 @@ def run(
         "controls": controls,
         "lens": lens,
     }
+    engine: dict[str, Any] = {"device": device, "precision": precision, "compiled": compiled}
+    if batch is not None:
+        engine["batch"] = batch
     plate = _plate(plate_folder, platemap, pattern)
     if plate.pixel_size is None:
         warn("the pixel size is unknown: fields are taken as they are, and so must be those of any plate of this lens")
@@ -222,8 +247,21 @@ def run(
     if accept_licence:
         accept(encoder if lens is None else str(load_lens(lens).encoder))
     with cancel_on_interrupt() as cancel, show_progress(output.console(stderr=True)) as progress:
-        done = run_plate(plate, out, device=device, progress=progress, cancel=cancel, **settings)
+        done = run_plate(plate, out, progress=progress, cancel=cancel, **engine, **settings)
     say_run(done, out)
+
+
+def say_estimate(plate: Plate, settings: dict[str, Any]) -> None:
+    """Say before a run what it will take."""
+    from napari_phenolens import load_lens
+    from napari_phenolens.run import estimate
+
+    known = ("encoder", "block", "channels", "sparsity", "atoms", "device", "weights", "batch", "precision")
+    chosen = {name: settings[name] for name in known if name in settings}
+    lens = load_lens(settings["lens"]) if "lens" in settings else None
+    guess = estimate(plate, lens=lens, **chosen)
+    learning = "" if lens is not None else ", and learning the features"
+    output.console(stderr=True).print(f"{guess}{learning}", markup=False, highlight=False)
 
 
 def say_run(done: Run, out: Path) -> None:
@@ -355,46 +393,6 @@ def export(
     output.say(str(export_tables(open_run(run_folder), out, file_format)))
 
 
-def accept(encoder: str | None) -> None:
-    """Remember that the licence of an encoder's weights is accepted, and say which it is."""
-    from napari_phenolens.encoders import accept_licence
-
-    if encoder is None:
-        raise typer.BadParameter("--accept-licence is about the weights of an --encoder; name one")
-    output.console(stderr=True).print(f"Accepted, the licence of {encoder}: {accept_licence(encoder)}", markup=False)
-
-
-@app.command()
-@exit_codes
-def encoders(
-    name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Only this one; any timm:<model>, options included.")
-    ] = None,
-    fetch: Annotated[bool, typer.Option("--fetch", help="Download its weights where they are not here.")] = False,
-    accept_licence: AcceptLicence = False,
-    as_json: AsJson = False,
-) -> None:
-    """List the encoders: names, licences, sizes, where their weights come from and whether they are here."""
-    import napari_phenolens
-    from napari_phenolens.encoders import fetch_weights
-
-    if (fetch or accept_licence) and name is None:
-        raise typer.BadParameter("--fetch and --accept-licence are about one encoder; give its NAME")
-    if accept_licence:
-        accept(name)
-    if fetch and name is not None:
-        with cancel_on_interrupt() as cancel, show_progress(output.console(stderr=True)) as progress:
-            fetch_weights(name, progress=progress, cancel=cancel)
-    table = napari_phenolens.encoders(name)
-    if as_json:
-        output.print_json({**table.attrs, "rows": output.records(table)})
-        return
-    for warning in table.attrs["warnings"]:
-        warn(warning)
-    output.print_table(table, LISTED)
-    if name is None:
-        output.say("Any other vision transformer of timm: timm:<model>, for example timm:vit_tiny_patch16_224")
-
-
 app.command()(blocks)
+app.command()(encoders)
 app.command()(phenotype)

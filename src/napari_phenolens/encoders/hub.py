@@ -195,7 +195,9 @@ def _reporter(label: str, progress: ProgressCallback | None, cancel: CancelCallb
         def update(self, n: float | None = 1) -> bool | None:
             self.done += int(n or 0)
             if progress is not None:
-                progress(Progress("download", self.done, self.size, label))
+                of_all = f" of {self.size / 1e6:.0f}" if self.size else ""
+                said = f"{label}, {self.done / 1e6:.0f}{of_all} MB"
+                progress(Progress("download", self.done, self.size, said))
             if cancel is not None and cancel():
                 raise Cancelled("cancelled; what was downloaded is kept, and the next download goes on from there")
             return None

@@ -73,6 +73,7 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, tu
     for name, result in results.items():
         monkeypatch.setattr(napari_phenolens, name, fake(name, result), raising=False)
     monkeypatch.setattr("napari_phenolens.run.run_plate", fake("run_plate", FakeRun()), raising=False)
+    monkeypatch.setattr("napari_phenolens.run.estimate", lambda plate, **_: "96 fields, 9,600 tiles, about 4 min")
     return made
 
 
@@ -139,6 +140,7 @@ def test_cancelled_ends_with_130_and_says_how_to_go_on(
     monkeypatch.setattr(sys, "argv", ["phenolens", "run", "my plate", "--out", "out"])
     ended = phenolens("run", "my plate", "--out", "out", "--controls", "A01")
     assert ended.code == 130
+    assert "96 fields, 9,600 tiles, about 4 min, and learning the features" in ended.err
     assert "go on with the same command: phenolens run 'my plate' --out out" in ended.err
 
 

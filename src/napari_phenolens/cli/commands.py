@@ -10,6 +10,7 @@ import typer
 from napari_phenolens.cli import arguments, output
 from napari_phenolens.cli.blocks import blocks
 from napari_phenolens.cli.encoders import AcceptLicence, accept, encoders
+from napari_phenolens.cli.estimating import estimate_of
 from napari_phenolens.cli.outcome import cancel_on_interrupt, exit_codes, warn
 from napari_phenolens.cli.phenotype import phenotype
 from napari_phenolens.cli.progress import show_progress
@@ -141,7 +142,8 @@ def info(
     if estimated:
         from napari_phenolens.run import estimate
 
-        guess = estimate(plate, encoder=encoder, device=device)
+        with cancel_on_interrupt() as cancel, show_progress(output.console(stderr=True)) as progress:
+            guess = estimate(plate, encoder=encoder, device=device, progress=progress, cancel=cancel)
         facts["estimate"] = {"tiles": guess.tiles, "seconds": guess.seconds, "bytes": guess.bytes}
     if as_json:
         output.print_json(facts)
@@ -237,31 +239,26 @@ def run(
         "controls": controls,
         "lens": lens,
     }
-    engine: dict[str, Any] = {"device": device, "precision": precision, "compiled": compiled}
+    engine: dict[str, Any] = {"device": device}
     if batch is not None:
         engine["batch"] = batch
+    if precision != "auto":
+        engine["precision"] = precision
+    if compiled:
+        engine["compiled"] = True
     plate = _plate(plate_folder, platemap, pattern)
     if plate.pixel_size is None:
         warn("the pixel size is unknown: fields are taken as they are, and so must be those of any plate of this lens")
     settings = {name: value for name, value in chosen.items() if value is not None}
     if accept_licence:
         accept(encoder if lens is None else str(load_lens(lens).encoder))
+    if not (out / "run.json").exists():
+        with cancel_on_interrupt() as cancel, show_progress(output.console(stderr=True)) as progress:
+            said = estimate_of(plate, {**engine, **settings}, progress, cancel)
+        output.console(stderr=True).print(said, markup=False)
     with cancel_on_interrupt() as cancel, show_progress(output.console(stderr=True)) as progress:
         done = run_plate(plate, out, progress=progress, cancel=cancel, **engine, **settings)
     say_run(done, out)
-
-
-def say_estimate(plate: Plate, settings: dict[str, Any]) -> None:
-    """Say before a run what it will take."""
-    from napari_phenolens import load_lens
-    from napari_phenolens.run import estimate
-
-    known = ("encoder", "block", "channels", "sparsity", "atoms", "device", "weights", "batch", "precision")
-    chosen = {name: settings[name] for name in known if name in settings}
-    lens = load_lens(settings["lens"]) if "lens" in settings else None
-    guess = estimate(plate, lens=lens, **chosen)
-    learning = "" if lens is not None else ", and learning the features"
-    output.console(stderr=True).print(f"{guess}{learning}", markup=False, highlight=False)
 
 
 def say_run(done: Run, out: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -233,6 +234,20 @@ class Engine:
             for some, asked in parts
             for each in self.encode(some, settings, needed=asked, number=number, finish=finish, shift=shift, stop=stop)
         ]
+
+    def probe(self, image: npt.NDArray[Any], settings: TokenSettings) -> float:
+        """Give the seconds that a tile takes on the first device: two batches (for each thread), once warm."""
+        self.prepare(image, settings)
+        lane = self._lane(self._device(0))
+        with lane.at_work():
+            tiles = self._tiles(lane, image, settings, settings.plan_of(image))
+            tiles = tiles[torch.arange(self.choices.batch, device=tiles.device) % len(tiles)]
+            lane.map(lane.forward, [tiles] * lane.abreast)
+            lane.wait()
+            start = time.perf_counter()
+            lane.map(lane.forward, [tiles] * 2 * lane.abreast)
+            lane.wait()
+        return (time.perf_counter() - start) / (2 * lane.abreast * len(tiles))
 
     def _on(
         self, lane: Lane, images: Sequence[npt.NDArray[Any]], settings: TokenSettings, needed: list[bool],

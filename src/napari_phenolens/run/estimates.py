@@ -8,23 +8,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
+from napari_phenolens.cells import Foreground
 from napari_phenolens.encoders import load_encoder
-from napari_phenolens.progress import duration
-from napari_phenolens.run.bench import resolve_channels
+from napari_phenolens.lens import Lens, load_lens
+from napari_phenolens.progress import CancelCallback, ProgressCallback, duration
+from napari_phenolens.run.bench import LensDraft, nuclear_channel, resolve_channels
+from napari_phenolens.run.devices import Device
+from napari_phenolens.run.engine import Engine
 from napari_phenolens.run.errors import RunError
-from napari_phenolens.run.field_tokens import BATCH_TOKENS, TokenSettings, pooling_for
+from napari_phenolens.run.field_tokens import TokenSettings, pooling_for
 from napari_phenolens.run.fit import MARGIN
-from napari_phenolens.run.geometry import cut_tiles
-from napari_phenolens.run.pixels import fit_normalisation, normalise
+from napari_phenolens.run.pixels import fit_normalisation
 from napari_phenolens.run.source import BAD_FIELD
+from napari_phenolens.run.stream import readers
+from napari_phenolens.run.token_store import LIMIT
+from napari_phenolens.run.units import look
+from napari_phenolens.threads import budget
 
 if TYPE_CHECKING:
     from napari_phenolens.plate import Field, Plate
 
-OTHER_WORK = 1.35  # reading, nuclei, whitening and coding beside the encoder (measured on BBBC013)
+CODING = 0.12  # whitening, coding and writing as a share of the encoder's time on the CPU (measured on BBBC013)
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,8 @@ class Estimate:
     def __str__(self) -> str:
         """Say it in one line."""
         counts = f"{self.fields:,} fields, {self.tiles:,} tiles"
-        return f"{counts}, about {duration(self.seconds)}, about {self.bytes / 2**30:.1f} GiB on disk"
+        size = f"{self.bytes / 1e9:.1f} GB" if self.bytes >= 1e9 else f"{max(1, round(self.bytes / 1e6))} MB"
+        return f"{counts}, about {duration(self.seconds)}, about {size} on disk"
 
 
 def estimate(
@@ -61,44 +68,80 @@ def estimate(
     channel_pooling: str = "auto",
     sparsity: tuple[int, int] = (10, 2),
     atoms: int = 1024,
-    device: str = "auto",
+    device: Device = "auto",
     weights: str | Path | None = None,
+    batch: int | None = None,
+    precision: str = "auto",
+    lens: Lens | str | Path | None = None,
+    progress: ProgressCallback | None = None,
+    cancel: CancelCallback | None = None,
 ) -> Estimate:
-    """Estimate a run from two batches of this plate's first field on this machine.
+    """Estimate a run from a look at this plate's first field, and two batches of its tiles, on this machine.
 
     Parameters
     ----------
     plate : Plate
         The plate.
-    encoder, block, channels, channel_pooling, sparsity, atoms, device, weights
+    encoder, block, channels, channel_pooling, sparsity, atoms, device, weights, batch, precision
         As in `fit_lens`.
+    lens : Lens or path, optional
+        The lens that is to be applied; it brings encoder, block, pooling and dictionary.
+    progress, cancel : callable, optional
+        Of the download of an encoder's weights, see `napari_phenolens.progress`.
 
     Returns
     -------
     Estimate
-        Sizes of all fields are taken to be those of the first.
+        Sizes of all fields are taken to be those of the first. Fitting a lens comes on top.
+
+    Raises
+    ------
+    RunError
+        Where no field of the plate can be read.
     """
-    wanted = resolve_channels(plate, channels)
-    enc = load_encoder(encoder, weights=weights, device=device, block=block)
+    if lens is not None:
+        lens = lens if isinstance(lens, Lens) else load_lens(lens)
+        encoder, block, channel_pooling = lens.encoder, lens.block, lens.channel_pooling
+        sparsity, atoms = lens.dictionary.sparsity, lens.n_features
+        wanted = lens.match_channels(plate.channels, channels)
+    else:
+        wanted = resolve_channels(plate, channels)
+    engine = Engine(
+        lambda where: load_encoder(
+            encoder, weights=weights, device=where, block=block, progress=progress, cancel=cancel
+        ),
+        device,
+        batch=batch,
+        precision=precision,
+    )
+    enc = engine.encoder()
     field, image = _first_readable(plate, list(wanted.values()))
     settings = TokenSettings(
-        tuple(wanted.values()), tuple(wanted), pooling_for(channel_pooling, len(wanted)), enc.patch,
-        enc.default_tile, MARGIN, field.pixel_size, fit_normalisation([image], "plate", enc.input_range),
-    )  # fmt: skip
-    plan = settings.plan(field)
-    tiles = cut_tiles(normalise(image, settings.normalisation), plan)
-    batch = max(1, BATCH_TOKENS // (tiles.shape[1] * plan.tile**2))
-    probe = tiles[np.arange(batch) % len(tiles)]
-    enc.tokens(probe)  # the first call warms up
-    start = time.perf_counter()
-    enc.tokens(probe)
-    each = (time.perf_counter() - start) / batch
+        tuple(wanted.values()),
+        tuple(wanted),
+        pooling_for(channel_pooling, len(wanted)),
+        enc.patch,
+        enc.default_tile if lens is None else lens.tile,
+        MARGIN if lens is None else lens.margin,
+        field.pixel_size if lens is None else lens.pixel_size,
+        fit_normalisation([image], "plate", enc.input_range),
+    )
+    rules = lens or LensDraft(tuple(wanted), nuclear_channel(plate, wanted), Foreground(), "patch")
+    started = time.perf_counter()
+    scene = look(field, settings, rules)
+    looking = time.perf_counter() - started
+    plan = settings.plan_of(scene.image)
+    each = engine.probe(scene.image, settings)
     fields = sum(len(w.fields) for w in plate.wells.values())
-    count = fields * len(plan.origins)
+    tiles = fields * len(plan.origins)
+    if engine.is_cpu:  # all of it shares the cores
+        seconds = tiles * each * (1 + CODING) + fields * looking / budget()
+    else:
+        seconds = max(tiles * each / len(engine.devices), fields * looking / readers(cpu=False))
     patches = fields * plan.grid[0] * plan.grid[1]
-    k = sparsity[0] * sparsity[1]
-    size = patches * (settings.dim(enc.dim, enc.channels) * 2 + k * 4 + 3) + fields * atoms * 12
-    return Estimate(fields, count, count * each * OTHER_WORK, int(size))
+    kept = min(patches * settings.dim(enc.dim, enc.channels) * 2, LIMIT)
+    codes = patches * (sparsity[0] * sparsity[1] * 4 + 3) + fields * atoms * 12
+    return Estimate(fields, tiles, seconds, int(kept + codes))
 
 
 def _first_readable(plate: Plate, sources: list[str]) -> tuple[Field, npt.NDArray[Any]]:

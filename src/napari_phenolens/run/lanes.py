@@ -16,6 +16,7 @@ from torch import Tensor
 from napari_phenolens.encoders import Encoder
 from napari_phenolens.run.devices import workers
 from napari_phenolens.run.pixels import as_tensor
+from napari_phenolens.threads import budget
 
 Item = TypeVar("Item")
 Out = TypeVar("Out")
@@ -53,6 +54,11 @@ class Lane:
     def is_cpu(self) -> bool:
         """Whether it is the CPU."""
         return self.where.type == "cpu"
+
+    @property
+    def abreast(self) -> int:
+        """Batches that are under way side by side."""
+        return 1
 
     def forward(self, tiles: Tensor) -> Tensor:
         """Encode tiles ``(n, c, y, x)``, in the precision settled on; tokens come as float32."""
@@ -112,6 +118,11 @@ class CpuLane(Lane):
 
     That needs no waiting of threads for each other within a forward, and no result depends on the number of threads.
     """
+
+    @property
+    def abreast(self) -> int:
+        """Batches that are under way side by side."""
+        return budget()
 
     def map(self, work: Callable[[Item], Out], items: Sequence[Item]) -> list[Out]:
         """Do the work on each item, spread over the thread budget."""

@@ -148,8 +148,8 @@ def stream(
     loads = read_ahead(
         chain.from_iterable(part for _, part in parts),
         load,
-        AHEAD + _readers(engine.is_cpu),
-        pool=quiet_pool(_readers(engine.is_cpu), "phenolens-read"),
+        AHEAD + readers(cpu=engine.is_cpu),
+        pool=quiet_pool(readers(cpu=engine.is_cpu), "phenolens-read"),
         cancel=cancel,
         patient=False,
     )
@@ -205,7 +205,7 @@ def _tiles(bench: Bench, where: Place) -> int:
         return 0
 
 
-def _readers(cpu: bool) -> int:
+def readers(*, cpu: bool) -> int:
     """Give the threads that read and look: beside a forward on the CPU few of them, beside a GPU as many as help."""
     return max(1, budget() // 4) if cpu else max(1, min(MOST_READERS, budget() - 1))
 

@@ -185,8 +185,7 @@ def estimate_text(plate: Any, settings: RunSettings) -> str:
     if settings.lens:
         from napari_phenolens.lens import load_lens
 
-        lens = load_lens(settings.lens)
-        chosen.update(encoder=lens.encoder, block=lens.block, atoms=lens.n_features)
+        chosen["lens"] = load_lens(settings.lens)
     guess = estimate(plate, **chosen)
     where = "" if settings.lens else " Learning the features comes on top."
     return f"{guess.tiles:,} tiles, about {duration(guess.seconds)}; {size(guess.bytes)} on disk.{where}"

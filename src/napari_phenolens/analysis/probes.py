@@ -15,7 +15,7 @@ from napari_phenolens.progress import CancelCallback, check_cancelled
 FOLDS = 5  # at most; a class with fewer groups allows no more than it has
 REPEATS = 5  # divisions into folds over which a well's outcome is averaged
 INNER_FOLDS = 3
-STRENGTHS = tuple(10.0**e for e in range(-4, 2))  # C of the logistic regression, from the strongest regularisation
+STRENGTHS = tuple(10.0**e for e in range(-4, 1))  # C of the logistic regression, from the strongest regularisation
 NEWTON_UP_TO = 400
 DRAWS_OF_FOLDS = 50  # tries at a division in which every class is trained on
 

@@ -14,7 +14,7 @@ from timm.models.vision_transformer import ParallelScalingBlock, vit_small_patch
 from torch import nn
 
 from napari_phenolens.encoders import Encoder, EncoderError, find_spec, load_encoder
-from napari_phenolens.encoders.mae import CONFIGS, MAEEncoder
+from napari_phenolens.encoders.mae import CONFIGS, MAEEncoder, load_mae
 from napari_phenolens.encoders.mae_vit import MAE_G8, MAE_L8, OPENPHENOM, MAEViT
 
 
@@ -198,14 +198,19 @@ def test_tensors_are_not_looked_at(encoder, tiles, tokens):
         assert encoder.network.standardise(torch.from_numpy(tiles)).dtype == torch.float32
 
 
-def test_both_kinds_of_files_are_known_by_their_header(weights, tmp_path, tiles, tokens):
-    named_wrong = tmp_path / "model.safetensors"  # what the original's save_pretrained writes
-    torch.save({"state_dict": published_weights()}, named_wrong)
-    other = load_encoder("openphenom", weights=named_wrong, device="cpu", block=6)
-    np.testing.assert_array_equal(other.tokens(tiles), tokens[6])
-    named_right = tmp_path / "encoder.bin"
-    save_file({f"model.{k}": v for k, v in published_weights().items()}, named_right)
-    assert load_encoder("openphenom", weights=named_right, device="cpu").sha256 != other.sha256
+def test_both_kinds_of_files_are_known_by_their_header(tmp_path):
+    made = small_weights()
+    save_file(made, tmp_path / "plain.safetensors")
+    torch.save({"state_dict": made}, tmp_path / "model.safetensors")  # what the original's save_pretrained writes
+    save_file({f"model.{k}": v for k, v in made.items()} | {"decoder.mask_token": torch.ones(1)}, tmp_path / "a.bin")
+    torch.save({k: v.half() for k, v in made.items()}, tmp_path / "b.pt", _use_new_zipfile_serialization=False)
+    wanted = load_mae("openphenom", OPENPHENOM.tiny(), tmp_path / "plain.safetensors").state_dict()
+    for name, close in {"model.safetensors": 0, "a.bin": 0, "b.pt": 1e-3}.items():
+        found = load_mae("openphenom", OPENPHENOM.tiny(), tmp_path / name).state_dict()
+        assert set(found) == set(wanted)
+        for key, value in found.items():
+            assert value.dtype == torch.float32
+            torch.testing.assert_close(value, wanted[key], atol=close, rtol=close)
 
 
 class Evil:
@@ -213,11 +218,17 @@ class Evil:
         return (print, ("run",))
 
 
+def small_weights():
+    """Weights of the tiny variant under the published names."""
+    state = MAEViT(OPENPHENOM.tiny()).state_dict()
+    return {f"encoder.vit_backbone.{k}": v.clone() for k, v in state.items()}
+
+
 def test_pickles_that_run_code_are_refused(tmp_path, capsys):
-    torch.save({"state_dict": published_weights(), "config": Evil()}, tmp_path / "evil.safetensors")
+    torch.save({"state_dict": small_weights(), "config": Evil()}, tmp_path / "evil.safetensors")
     with pytest.raises(EncoderError, match="more in it than tensors"):
-        load_encoder("openphenom", weights=tmp_path / "evil.safetensors", device="cpu")
-    (tmp_path / "bare.pt").write_bytes(pickle.dumps(Evil()))
+        load_mae("openphenom", OPENPHENOM.tiny(), tmp_path / "evil.safetensors")
+    (tmp_path / "bare.pt").write_bytes(pickle.dumps(Evil(), protocol=2))
     with pytest.raises(EncoderError, match=r"bare\.pt"):
         load_encoder("openphenom", weights=tmp_path / "bare.pt", device="cpu")
     assert "run" not in capsys.readouterr().out
@@ -226,16 +237,19 @@ def test_pickles_that_run_code_are_refused(tmp_path, capsys):
 def test_files_that_do_not_fit_are_refused(tmp_path):
     prefix = "encoder.vit_backbone."
     for name, change, text in [
-        ("missing", lambda w: w.pop(prefix + "blocks.3.ls.gamma"), "blocks.3.ls.gamma"),
-        ("more", lambda w: w.update({prefix + "blocks.12.ls.gamma": torch.ones(384)}), "blocks.12"),
-        ("shape", lambda w: w.update({prefix + "pos_embed": torch.ones(1, 257, 384)}), "pos_embed"),
+        ("missing", lambda w: w.pop(prefix + "blocks.1.ls.gamma"), "blocks.1.ls.gamma"),
+        ("more", lambda w: w.update({prefix + "blocks.2.ls.gamma": torch.ones(32)}), "blocks.2"),
+        ("shape", lambda w: w.update({prefix + "pos_embed": torch.ones(1, 257, 32)}), "pos_embed"),
         ("other", lambda w: w.pop(prefix + "cls_token"), "no single"),
     ]:
-        made = published_weights()
+        made = small_weights()
         change(made)
-        save_file(made, tmp_path / f"{name}.safetensors")
+        path = tmp_path / f"{name}.safetensors"
+        save_file(made, path)
         with pytest.raises(EncoderError, match=text):
-            load_encoder("openphenom", weights=tmp_path / f"{name}.safetensors", device="cpu")
+            load_mae("openphenom", OPENPHENOM.tiny(), path)
+    with pytest.raises(EncoderError, match="not the weights of openphenom"):
+        load_mae("openphenom", OPENPHENOM, path.with_name("more.safetensors"))
     (tmp_path / "cut.pt").write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(EncoderError, match="damaged"):
         load_encoder("openphenom", weights=tmp_path / "cut.pt", device="cpu")

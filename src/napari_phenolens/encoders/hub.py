@@ -100,8 +100,7 @@ class HubWeights:
         accept_licence : bool
             Whether the user accepts the licence; it is remembered. What is in the cache already needs no acceptance.
         progress, cancel : callable, optional
-            See `napari_phenolens.progress`; done and total are bytes. What was downloaded before a cancel is kept, and
-            the next download goes on from there.
+            See `napari_phenolens.progress`; done and total are bytes. Nothing is kept of a download that is stopped.
         endpoint : str, optional
             Another hub, for mirrors.
 
@@ -199,7 +198,7 @@ def _reporter(label: str, progress: ProgressCallback | None, cancel: CancelCallb
                 said = f"{label}, {self.done / 1e6:.0f}{of_all} MB"
                 progress(Progress("download", self.done, self.size, said))
             if cancel is not None and cancel():
-                raise Cancelled("cancelled; what was downloaded is kept, and the next download goes on from there")
+                raise Cancelled(f"cancelled; nothing of the {label} is kept")
             return None
 
     return Bytes

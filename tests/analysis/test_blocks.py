@@ -237,14 +237,27 @@ def test_shares_equal_an_analysis_of_variance() -> None:
     z = (x - x.mean(0)) / x.std(0)
     n = len(z)
 
-    def adjusted(*terms: np.ndarray) -> float:
+    def rest(*terms: np.ndarray) -> float:
         design = np.column_stack([np.ones(n), *terms])
-        rest = z - design @ np.linalg.lstsq(design, z, rcond=None)[0]
-        return float(1 - (rest**2).sum() / (z**2).sum() * (n - 1) / (n - design.shape[1]))
+        return float(((z - design @ np.linalg.lstsq(design, z, rcond=None)[0]) ** 2).sum() / (z**2).sum())
 
     found = variance_shares(x, side, of_plate, permutations=0)
-    assert found.perturbation.r2 == pytest.approx(adjusted(side, of_plate) - adjusted(of_plate))
-    assert found.batch.r2 == pytest.approx(adjusted(side, of_plate) - adjusted(side))
+    noise = rest(side, of_plate) / (n - 3)
+    assert found.perturbation.r2 == pytest.approx(rest(of_plate) - rest(side, of_plate) - noise)
+    assert found.batch.r2 == pytest.approx(rest(side) - rest(side, of_plate) - noise)
+    alone = variance_shares(x, side, np.zeros_like(side), permutations=0)
+    assert alone.perturbation.r2 == pytest.approx(1 - rest(side) * (n - 1) / (n - 2))  # the adjusted R2
+
+
+def test_a_strong_perturbation_does_not_exceed_the_whole() -> None:
+    """Eight rows of few wells: an adjusted R2 of the rows alone would be far below zero."""
+    rng = RNG(2)
+    side, row = np.tile([0, 1, 0], 8)[:20], np.repeat(np.arange(8), 3)[:20]
+    x = rng.normal(size=(20, 60)) + 3 * side[:, None] * rng.normal(size=60)
+    found = variance_shares(x, side, row, batch_name="row", permutations=0)
+    whole = variance_shares(x, side, np.zeros_like(side), permutations=0)
+    assert found.perturbation.r2 == pytest.approx(whole.perturbation.r2, abs=0.06)
+    assert abs(found.batch.r2) < 0.06
 
 
 def test_one_plate_and_confounded_plates_are_not_estimable() -> None:

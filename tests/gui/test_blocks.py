@@ -59,8 +59,11 @@ def test_the_curve_is_computed_beside_shown_and_taken(
     assert asked["controls"] == s.wells_of("control") and len(asked["controls"]) == 8
     assert asked["perturbed"] == s.wells_of("perturbed") and asked["encoder"] == "camae-micro"
     assert section.curve.isVisible()
-    drawn = [item for item in section.curve.plot.listDataItems() if item.opts["symbol"] == "o"]
+    drawn = [item for item in section.curve.plot.listDataItems() if item.opts.get("symbol") == "o"]
     np.testing.assert_allclose(drawn[0].getData()[1], s.blocks["balanced_accuracy"])
+    band = next(i for i in section.curve.plot.getPlotItem().items if type(i).__name__ == "FillBetweenItem")
+    covered = band.path().boundingRect()
+    assert covered.top() == pytest.approx(s.blocks["low"].min()) and covered.bottom() == pytest.approx(1.0)
     assert "block 3" in section.text.text() and "0.81" in section.text.text() and "Few wells" in section.text.text()
     assert plate_dock.run.settings().block is None  # a suggestion is no decision
     qtbot.mouseClick(section.take, Qt.MouseButton.LeftButton)

@@ -21,8 +21,8 @@ class Share:
     Attributes
     ----------
     r2 : float
-        Adjusted for the factor's degrees of freedom: about zero for a factor that does nothing, sometimes below; NaN
-        where it cannot be estimated.
+        Epsilon squared: less what chance gives so many contrasts; about zero for a factor that does nothing, sometimes
+        below; NaN where it cannot be estimated.
     p : float
         Chance of so large a share when wells are shuffled within the other factor's levels.
     """
@@ -81,13 +81,15 @@ def variance_shares(
     Returns
     -------
     Shares
-        The share of each factor over and above the other: R2 of both less R2 of the other alone.
+        The share of each factor over and above the other: R2 of both less R2 of the other alone, less the factor's
+        degrees of freedom times the residual mean square of both.
 
     Notes
     -----
     The trace R2 over all dimensions, each standardised, is that of a redundancy analysis on Euclidean distances
-    (Anderson 2001); own fractions are adjusted as in variation partitioning (Peres-Neto et al. 2006). A factor's
-    contrasts, centred within the other factor's levels, are shuffled there, so that the null keeps the other factor.
+    (Anderson 2001), adjusted as epsilon squared (Kelley 1935), which of one factor is the adjusted R2. The difference
+    of two adjusted R2 would be too large here: a strong perturbation is noise to the plate alone. A factor's contrasts,
+    centred within the other factor's levels, are shuffled there, so that the null keeps the other factor.
     Robust blocks carry much of the perturbation and little of the scanner (Le et al. 2024, whose own metric is not
     published).
     """
@@ -109,16 +111,16 @@ def variance_shares(
         why = f"perturbation and {batch_name} coincide, so that neither's share can be told from the other's"
         return Shares(Share(), Share(), why)
     marginal = _r2(_contrasts(perturbation, np.zeros_like(batch)), scores)
-    both = marginal + _r2(within, scores)
-    whole = _adjusted(both, n, levels[0] + levels[1] - 2)
+    left = 1.0 - marginal - _r2(within, scores)
+    noise = left / (n - 1 - (levels[0] - 1) - (levels[1] - 1))
     first = Share(
-        whole - _adjusted(both - _r2(own, scores), n, levels[1] - 1),
+        _r2(own, scores) - (levels[0] - 1) * noise,
         _p(own, scores, batch, permutations, seed),
     )
     if alone:
         return Shares(first, Share(), f"all wells are of one {batch_name}, so its share cannot be told")
     second = Share(
-        whole - _adjusted(marginal, n, levels[0] - 1), _p(within, scores, perturbation, permutations, seed + 1)
+        _r2(within, scores) - (levels[1] - 1) * noise, _p(within, scores, perturbation, permutations, seed + 1)
     )
     return Shares(first, second)
 
@@ -135,10 +137,6 @@ def _contrasts(factor: Ints, other: Ints) -> Floats:
 
 def _r2(contrasts: Floats, scores: Floats) -> float:
     return float(((contrasts.T @ scores) ** 2).sum())
-
-
-def _adjusted(r2: float, n: int, terms: int) -> float:
-    return 1.0 - (1.0 - r2) * (n - 1) / (n - 1 - terms)
 
 
 def _p(contrasts: Floats, scores: Floats, blocks: Ints, permutations: int, seed: int) -> float:

@@ -19,7 +19,7 @@ from napari_phenolens.widgets.parts import Connections, hint, row
 from napari_phenolens.widgets.tooltips import tip
 
 MOST_BLOCKS = 99
-LINE, BAND = (0, 114, 178), (0, 114, 178, 60)
+LINE, BAND = (86, 180, 233), (86, 180, 233, 70)  # seen on dark and on light
 
 
 class BlockChoice(QWidget):
@@ -139,7 +139,8 @@ class BlockCurve(QWidget):
         plot.clear()
         ink = self.palette().color(QPalette.ColorRole.WindowText)
         at = table.index.to_numpy(dtype=float)
-        low, high = (pg.PlotDataItem(at, table[name].to_numpy(dtype=float), pen=None) for name in ("low", "high"))
+        # Plain curves: of a data item without a pen, nothing would be there to fill between.
+        low, high = (pg.PlotCurveItem(at, table[n].to_numpy(dtype=float), pen=pg.mkPen(None)) for n in ("low", "high"))
         for item in (low, high, pg.FillBetweenItem(low, high, brush=pg.mkBrush(*BAND))):
             plot.addItem(item)
         for level in (table.attrs["chance"], table.attrs["chance_high"]):

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from torch import nn
 
 from napari_phenolens.cells import Foreground, segment_nuclei
 from napari_phenolens.dictionary import Whitening
+from napari_phenolens.encoders import Encoder
 from napari_phenolens.encoders.camae import CAMAEConfig, CAMAEEncoder
 from napari_phenolens.encoders.camae_micro import TILE
 from napari_phenolens.encoders.weights import read_safetensors, sha256_of
@@ -101,6 +102,7 @@ class AllBlocks:
     name, licence = "camae-micro", "BSD-3-Clause"
     input_range: tuple[float, float] | None = None
     tile: int | None = TILE
+    default_tile = TILE
     channels: int | None = None
     max_channels = 8
 
@@ -117,19 +119,16 @@ class AllBlocks:
         self.blocks = self.block = config.depth
         self.dim, self.patch, self.device = config.dim * config.depth, config.patch, device
 
-    def tokens(self, tiles: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
-        """Encode tiles, see `Encoder.tokens`."""
-        pixels = torch.from_numpy(np.ascontiguousarray(tiles, np.float32)).to(self.device)
+    def forward_tensor(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Encode tiles, see `Encoder.forward_tensor`; the engine asks for nothing else."""
         with torch.inference_mode():
-            x, rows, columns = self.network.embed(pixels)
+            x, rows, columns = self.network.embed(pixels.float())
             n, c, count, d = x.shape
             x, outputs = x.reshape(n, c * count, d), []
             for layer in self.network.blocks:
                 x = layer(x)
                 outputs.append(x)
-            out = torch.cat(outputs, 2).reshape(n, c, rows, columns, self.dim)
-        result: npt.NDArray[np.float32] = out.float().cpu().numpy()
-        return result
+            return torch.cat(outputs, 2).reshape(n, c, rows, columns, self.dim)
 
 
 def camae_tables(
@@ -165,7 +164,7 @@ def camae_tables(
     def encode(well: str) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_], Any]:
         image = ground.image(well)
         plan = plan_tiles((image.shape[1], image.shape[2]), encoder.patch, TILE, MARGIN)
-        tokens, mask = encode_field(image, settings, encoder), ground.mask(well, image, encoder.patch)
+        tokens, mask = encode_field(image, settings, cast(Encoder, encoder)), ground.mask(well, image, encoder.patch)
         if plan.shape not in shares:  # of each patch, from which places in a tile its token comes
             shares[plan.shape] = position_offsets(plan, np.eye(side**2))
         _save(

@@ -52,7 +52,6 @@ bootstrap-by-well intervals; wells are drawn within negatives, positives and dos
 - (c) was chosen on the other drug's rows and tested on this one's; its interval holds the choice.
 - (d) is Spearman's correlation over the dose series, in the direction of the effect.
 - (e) is the shift of the untreated wells E12 to H12 from the negatives as a share of the positives' shift.
-
 - "phenotype score" is the mean of the up to 50 leading features that go together, each brought to a difference of one
   (`phenotype`). Features and weights are chosen where the feature of the row above is: on the same wells in (a), (d)
   and (e), on the choosing half in (b), on the other drug's rows in (c).

@@ -10,6 +10,7 @@ import numpy as np
 from napari_phenolens.errors import PhenoLensError
 from napari_phenolens.viewer.scoring import Phenotypes
 from napari_phenolens.viewer.session import PHENOTYPE
+from napari_phenolens.viewer.settings import preferences
 from napari_phenolens.viewer.slots import Overlay
 
 NO_COMPARISON = "A phenotype is what differs between control and perturbed wells: press Compare first (step 5)."
@@ -59,7 +60,7 @@ def read_overlay(
     else:
         from napari_phenolens.analysis import heatmap
 
-        heat = heatmap(run, well, field, feature, kind=kind)
+        heat = heatmap(run, well, field, feature, kind=kind, stride=_stride(run))
         limits, comparison = heat.limits, 0
     values = np.asarray(heat.values, dtype=np.float32)
     low, high = limits if limits is not None else (float(np.nanmin(values)), float(np.nanmax(values)))
@@ -76,6 +77,14 @@ def read_overlay(
         field=field,
         comparison=comparison,
     )
+
+
+def _stride(run: Any) -> int | None:
+    """Give the pixels between the squares of a heatmap; None: a patch, as the run holds it."""
+    parts = preferences().fineness
+    if parts == 1 or run.unit != "patch" or run.lens.patch % parts:
+        return None
+    return int(run.lens.patch) // parts
 
 
 def overlay_name(feature: int, kind: str) -> str:

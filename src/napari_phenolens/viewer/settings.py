@@ -16,6 +16,7 @@ _WHERE = {
     "output_folder": ("compute", "output_folder"),
     "token_folder": ("compute", "token_folder"),
     "interpolation": ("display", "interpolation"),
+    "fineness": ("display", "fineness"),
     "opacity": ("display", "opacity"),
     "scale_bar": ("display", "scale_bar"),
     "compare_on_open": ("display", "compare_on_open"),
@@ -36,6 +37,8 @@ class Preferences:
         Where tokens are kept; empty: the user's cache folder.
     interpolation : str
         How heatmaps are drawn: nearest shows the patches as they are.
+    fineness : int
+        Squares of a heatmap along a patch: 2 and 4 encode the field again with shifted tiles.
     opacity : float
         Of heatmaps, 0 to 1.
     scale_bar : bool
@@ -48,6 +51,7 @@ class Preferences:
     output_folder: str = ""
     token_folder: str = ""
     interpolation: str = "nearest"
+    fineness: int = 1
     opacity: float = 0.8
     scale_bar: bool = True
     compare_on_open: bool = True

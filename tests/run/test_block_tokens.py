@@ -148,8 +148,40 @@ def test_a_coarser_stage_gets_the_weight_of_its_patches(plate: Any) -> None:
     np.testing.assert_allclose(found[2], np.outer(pixels, [1, 2]).ravel(), rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("model", "name", "dims"),
+    [
+        ("tiny_dinov2", "?tile=112", [48, 48, 48]),
+        ("tiny_hiera", "", None),
+        ("tiny_dinov3", "?channels=triple&tile=128", [48] * 3),
+    ],
+)
+def test_any_encoder_works(tmp_path: Any, model: str, name: str, dims: list[int] | None) -> None:
+    from tiny_timm import make_weights
+
+    make_weights(model, tmp_path / "weights.safetensors")
+    folder = write_plate(tmp_path / "plate", wells=WELLS[:2], fields=1)
+    triple = "triple" in name
+    if triple:
+        for well in WELLS[:2]:
+            tifffile.imwrite(folder / f"{well}_f1_RNA.tif", tifffile.imread(folder / f"{well}_f1_DNA.tif")[::-1].copy())
+    plate = open_plate(folder, folder / "platemap.csv")
+    found = block_tokens(
+        [plate], EVERY[:2], {0: WELLS[:2]}, encoder=f"timm:{model}{name}", weights=tmp_path / "weights.safetensors",
+        device="cpu", tokens=tmp_path / "kept",
+    )  # fmt: skip
+    enc = load_encoder(f"timm:{model}{name}", weights=tmp_path / "weights.safetensors", device="cpu")
+    assert found.blocks == tuple(range(1, enc.blocks + 1))
+    times = 1 if triple else len(plate.channels)
+    assert [means.shape for means in found.means.values()] == [(2, times * enc.dim_of(b)) for b in found.blocks]
+    assert dims is None or [enc.dim_of(b) for b in found.blocks] == dims
+    assert all(np.isfinite(means).all() for means in found.means.values())
+
+
 def test_what_does_not_fit_says_so(gather: Any) -> None:
     with pytest.raises(RunError, match="blocks 1 to 6"):
         gather(blocks=[7])
     with pytest.raises(RunError, match="no channel X"):
         gather(channels=["X"])
+    with pytest.raises(RunError, match="a margin of 8 patches leaves nothing"):
+        gather(margin=8)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_phenolens.cli import arguments, output
+from napari_phenolens.cli.encoders import AcceptLicence, accept
 from napari_phenolens.cli.outcome import cancel_on_interrupt, exit_codes, warn
 from napari_phenolens.cli.progress import show_progress
 
@@ -50,6 +51,10 @@ def blocks(
         typer.Option("--batch", metavar="COLUMN", help="Whose share of the variance to tell; the plate by default."),
     ] = None,
     encoder: Annotated[str | None, typer.Option("--encoder", metavar="NAME", help="See `phenolens encoders`.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", metavar="FILE", help="A file of the encoder's weights that you have.")
+    ] = None,
+    accept_licence: AcceptLicence = False,
     channels: Annotated[
         str | None,
         typer.Option("--channels", metavar="DNA=Channel2,...", help="Channels to use, or names for the plate's own."),
@@ -85,7 +90,8 @@ def blocks(
 
     chosen: dict[str, Any] = {
         "controls": controls, "perturbed": perturbed, "column": column, "wells": wells, "group": group, "batch": batch,
-        "encoder": encoder, "channels": arguments.channels(channels), "fields": fields, "tokens": tokens,
+        "encoder": encoder, "weights": weights, "channels": arguments.channels(channels), "fields": fields,
+        "tokens": tokens,
     }  # fmt: skip
     plates = []
     for folder, table_of_wells in zip(plate_folders, maps, strict=True):
@@ -93,6 +99,8 @@ def blocks(
         for warning in plates[-1].warnings:
             warn(warning)
     settings = {name: value for name, value in chosen.items() if value is not None}
+    if accept_licence:
+        accept(encoder)
     with cancel_on_interrupt() as cancel, show_progress(output.console(stderr=True)) as progress:
         table = napari_phenolens.blocks(plates, device=device, progress=progress, cancel=cancel, **settings)
     if out is not None:

@@ -17,6 +17,7 @@ from napari_phenolens.run.pixels import SAMPLE_FIELDS, resample, resample_factor
 from napari_phenolens.run.source import BAD_FIELD, TokenSource, control_fields
 
 if TYPE_CHECKING:
+    from napari_phenolens.encoders import Encoder
     from napari_phenolens.plate import Field, Plate
 
 Query = str | Sequence[str]
@@ -68,6 +69,22 @@ def resolve_channels(plate: Plate, channels: Channels) -> dict[str, str]:
     if not wanted:
         raise RunError(f"{plate.name}: no channel was chosen; the plate has {', '.join(plate.channels)}")
     return wanted
+
+
+def check_fits(encoder: Encoder, channels: int, patch: int, margin: int) -> None:
+    """Refuse a number of channels that an encoder does not take, and a margin that leaves nothing of its tiles.
+
+    Raises
+    ------
+    RunError
+        With the way out.
+    """
+    if (encoder.channels is not None and encoder.channels != channels) or channels > encoder.max_channels:
+        most = encoder.channels or f"at most {encoder.max_channels}"
+        raise RunError(f"{encoder.name} takes {most} channels, {channels} are chosen; choose with --channels A,B,...")
+    side = encoder.default_tile // patch
+    if not 0 <= 2 * margin < side:
+        raise RunError(f"a margin of {margin} patches leaves nothing of a tile of {side}; make it smaller")
 
 
 def nuclear_channel(plate: Plate, wanted: Mapping[str, str]) -> str | None:

@@ -18,7 +18,7 @@ import torch
 from napari_phenolens.cells import Foreground
 from napari_phenolens.encoders import load_encoder
 from napari_phenolens.progress import CancelCallback, ProgressCallback, check_cancelled
-from napari_phenolens.run.bench import Channels, Reporter, nuclear_channel, resolve_channels, sample_images
+from napari_phenolens.run.bench import Channels, Reporter, check_fits, nuclear_channel, resolve_channels, sample_images
 from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.field_tokens import BATCH_TOKENS, TokenSettings, pool_channels, pooling_for
 from napari_phenolens.run.fit import FOREGROUND_FIELDS, MARGIN
@@ -143,12 +143,13 @@ def block_tokens(
     Cancelled
         Where the user asked to stop; finished wells stay.
     """
-    enc = load_encoder(encoder, weights=weights, device=device)
+    enc = load_encoder(encoder, weights=weights, device=device, progress=progress, cancel=cancel)
     wanted = tuple(range(1, enc.blocks + 1)) if blocks is None else tuple(sorted(set(blocks)))
     if not wanted or wanted[0] < 1 or wanted[-1] > enc.blocks:
         raise RunError(f"{encoder} has blocks 1 to {enc.blocks}; {list(wanted)} were asked for")
     named = resolve_channels(plates[0], channels)
     patch = min(enc.patch_of(b) for b in wanted)  # stages of a hierarchical network are coarser by whole numbers
+    check_fits(enc, len(named), patch, margin)
     pixel_size = plates[0].pixel_size
     rule: Foreground | None = None
     report = Reporter("blocks", sum(len(_places(plates[p], w, fields)) for p, w in wells), progress)

@@ -21,6 +21,7 @@ from napari_phenolens.run.bench import (
     LensDraft,
     Query,
     Reporter,
+    check_fits,
     nuclear_channel,
     resolve_channels,
     sample_images,
@@ -169,13 +170,9 @@ def fit_lens(
         compiled=compiled,
     )
     enc = engine.encoder()
-    if (enc.channels is not None and enc.channels != len(wanted)) or len(wanted) > enc.max_channels:
-        most = enc.channels or f"at most {enc.max_channels}"
-        raise RunError(f"{encoder} takes {most} channels, {len(wanted)} are chosen; choose with --channels A,B,...")
+    check_fits(enc, len(wanted), enc.patch, margin)
     names = tuple(wanted)
     tile = enc.default_tile
-    if not 0 <= 2 * margin < tile // enc.patch:
-        raise RunError(f"a margin of {margin} patches leaves nothing of a tile of {tile // enc.patch}; make it smaller")
     pixel_size = many[0].pixel_size
     nucleus = nuclear or nuclear_channel(many[0], wanted)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -83,11 +84,12 @@ def _in_new_thread(work: Callable[[], None]) -> None:
 
 def _begin() -> None:
     alone()
-    if hasattr(os, "setpriority"):
+    if sys.platform == "linux":  # elsewhere a priority is the whole process's
         try:
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + POLITE)
+            main = os.getpriority(os.PRIO_PROCESS, os.getpid())
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(19, main + POLITE))
         except OSError:
-            return  # not allowed, or not for threads: then the system alone decides
+            return  # not allowed: then the system alone decides
 
 
 def quiet_pool(threads: int, name: str) -> ThreadPoolExecutor:

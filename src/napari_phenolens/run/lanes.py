@@ -86,6 +86,8 @@ class Lane:
         tensor = as_tensor(image)
         if self.where.type == "cuda":
             return tensor.pin_memory().to(self.where, non_blocking=True)
+        if self.where.type == "mps" and tensor.dtype == torch.uint16:
+            tensor = tensor.to(torch.float32)  # a type that MPS lacks
         return tensor.to(self.where)
 
     def download(self, tensors: Sequence[Tensor]) -> list[npt.NDArray[Any]]:

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from napari_phenolens.dictionary import Dictionary, default_steps, fit_dictionary, reconstruction
-from napari_phenolens.dictionary.train import IcflTrainer, TopKTrainer, similar_atoms
+from napari_phenolens.dictionary.train import IcflTrainer, similar_atoms
+from napari_phenolens.dictionary.train_topk import TopKTrainer
 from napari_phenolens.errors import Cancelled
 from napari_phenolens.progress import Progress
 

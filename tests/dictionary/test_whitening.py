@@ -107,6 +107,81 @@ def test_floor_truncation_and_warning() -> None:
     np.testing.assert_allclose(white.inverse(white(flat))[:, 3], 5.0, atol=1e-4)
 
 
+def test_the_floor_can_be_chosen_from_the_number_of_tokens() -> None:
+    from sklearn.covariance import OAS
+
+    rng = np.random.default_rng(8)
+    for n in (30, 200, 5000):
+        x = rng.normal(size=(n, 20)) * np.geomspace(3, 0.1, 20)
+        white = Whitening.fit([x], floor="oas", keep=20)
+        scatter = OAS().fit(x)
+        # scikit-learn divides by n, and draws to the mean eigenvalue with the same share up to 1 / n
+        share = white.floor_value / (white.floor_value + white.eigenvalues.mean())
+        assert share == pytest.approx(scatter.shrinkage_, rel=0.1 if n < 100 else 0.02)
+        assert Whitening.from_arrays(white.to_arrays(), json.loads(json.dumps(white.meta()))).floor == "oas"
+    noisy, floored = Whitening.fit([x[:30]], keep=20), Whitening.fit([x[:30]], floor="oas", keep=20)
+    assert np.abs(np.cov(floored(x).T) - np.eye(20)).max() < np.abs(np.cov(noisy(x).T) - np.eye(20)).max()
+
+
+@pytest.mark.parametrize("kind", ["pca", "tvn"])
+def test_a_plate_is_aligned_by_its_own_controls(kind: str) -> None:
+    x = correlated(8000, d=10)
+    rng = np.random.default_rng(9)
+    turn = np.eye(10) + 0.4 * rng.normal(size=(10, 10))
+    plate = (x - 100) @ turn + 103.0  # another plate: shifted, and stretched along other axes
+    white = Whitening.fit([x], kind, floor=0.0)
+    aligned = white.align(chunks(plate), ridge=1e-6)
+    y = aligned(plate)
+    np.testing.assert_allclose(y.mean(axis=0), 0.0, atol=2e-3)
+    np.testing.assert_allclose(np.cov(y.T), np.eye(10), atol=5e-3)
+    np.testing.assert_allclose(aligned.inverse(y), plate, atol=1e-2)
+    assert aligned.aligned_to == 8000 and aligned.p == white.p
+    gentle = white.align([plate])
+    spread = [np.linalg.eigvalsh(np.cov(w(plate).T)) for w in (white, gentle, aligned)]
+    assert spread[0].max() > spread[1].max() > spread[2].max(), "the ridge holds back"
+    np.testing.assert_allclose(white.align([x])(x), white(x), atol=1e-3, err_msg="a plate like the others stays")
+    back = Whitening.from_arrays(aligned.to_arrays(), json.loads(json.dumps(aligned.meta())))
+    np.testing.assert_array_equal(back(plate), y)
+    with pytest.warns(UserWarning, match="aligned by 20 control tokens"):
+        white.align([plate[:20]])
+    for arguments, words in [(([plate[:1]],), "two at least"), (([plate[:, :4]],), r"\(n, 10\)")]:
+        with pytest.raises(ValueError, match=words):
+            white.align(*arguments)
+    with pytest.raises(ValueError, match="ridge"):
+        white.align([plate], ridge=0.0)
+
+
+def test_alignment_takes_places_off_first() -> None:
+    rng = np.random.default_rng(10)
+    place = rng.integers(0, 4, 4000)
+    effect = np.array([[2.0], [-2.0], [1.0], [-1.0]])
+    x = correlated(4000, d=6) + effect[place]
+    white = Whitening.fit([(x, place)], n_groups=4)
+    aligned = white.align([(x, place)])
+    assert aligned.group_offset is not None
+    np.testing.assert_allclose(aligned(x, place).mean(axis=0), 0.0, atol=1e-3)
+
+
+def test_diagnosis_shows_the_whole_spectrum() -> None:
+    x = correlated(3000, d=12)
+    white = Whitening.fit([x], floor=0.01, keep=5)
+    table = white.diagnosis()
+    np.testing.assert_allclose(table["eigenvalue"], np.linalg.eigvalsh(np.cov(x.T))[::-1], rtol=1e-5)
+    assert table["kept"].tolist() == [True] * 5 + [False] * 7
+    assert table["cumulative"].iloc[-1] == pytest.approx(1.0) and table["share"].is_monotonic_decreasing
+    np.testing.assert_allclose(table["whitened"][:5], white(x).var(axis=0, ddof=1), atol=1e-4)
+    assert table["whitened"][5:].isna().all() and table["noise_gain"].iloc[0] == 1.0
+    assert table.attrs["n"] == 3000 and table.attrs["p"] == 5 and table.attrs["floor_value"] == white.floor_value
+    back = Whitening.from_arrays(white.to_arrays(), json.loads(json.dumps(white.meta())))
+    assert back.diagnosis().equals(table)
+    arrays = {k: v for k, v in white.to_arrays().items() if k != "spectrum"}
+    old = Whitening.from_arrays(arrays, white.meta()).diagnosis()
+    assert len(old) == 5 and not old.attrs["whole_spectrum"], "files of before it was kept"
+    assert Whitening.fit([x], tokens_a_component=1000).p == 3
+    with pytest.raises(ValueError, match="spectrum"):
+        Whitening.fit([x], "center").diagnosis()
+
+
 def test_signs_do_not_depend_on_the_order_of_chunks() -> None:
     x = correlated(3000)
     parts = list(chunks(x, 500))
@@ -152,6 +227,8 @@ def test_errors_are_clear() -> None:
         (lambda: Whitening.fit([nan]), "not finite"),
         (lambda: Whitening.fit([x], "zca"), "unknown"),
         (lambda: Whitening.fit([x], floor=-1.0), "floor"),
+        (lambda: Whitening.fit([x], floor="ledoit"), "floor"),
+        (lambda: Whitening.fit([x], tokens_a_component=0), "tokens_a_component"),
         (lambda: Whitening.fit([np.ones((50, 3))]), "all the same"),
         (lambda: Whitening.fit([x[0]]), "shape"),
         (lambda: Whitening.fit([(x, np.zeros(3, int))]), "groups"),

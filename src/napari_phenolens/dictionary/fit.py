@@ -1,61 +1,46 @@
-"""Fitting a dictionary: batches, learning rate, held-out measure, checkpoints, progress and cancel."""
+"""Fitting a dictionary: the loop of steps, held-out measure, checkpoints, progress and cancel."""
 
 from __future__ import annotations
 
 import hashlib
-import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_phenolens.dictionary.checkpoint import load_state, save_state
-from napari_phenolens.dictionary.coder import EPS, unit_rows
+from napari_phenolens.dictionary.coder import EPS
 from napari_phenolens.dictionary.errors import DictionaryError
 from napari_phenolens.dictionary.model import Dictionary, Method, history_frame
-from napari_phenolens.dictionary.reference import check_sparsity, finite_rows
-from napari_phenolens.dictionary.train import IcflTrainer, TopKTrainer
+from napari_phenolens.dictionary.plan import (
+    LR,
+    Decay,
+    Plan,
+    check_numbers,
+    check_rate,
+    check_tokens,
+    default_batch,
+    default_steps,
+    draw,
+    held_out,
+    rate,
+    unit_rows_at,
+)
+from napari_phenolens.dictionary.reference import check_sparsity
+from napari_phenolens.dictionary.stages import Refit, Select, check_select, nested_levels, stages
+from napari_phenolens.dictionary.train import IcflTrainer, Trainer
+from napari_phenolens.dictionary.train_mp import MpTrainer
+from napari_phenolens.dictionary.train_topk import BatchTopKTrainer, TopKTrainer
 from napari_phenolens.errors import Cancelled
 from napari_phenolens.progress import CancelCallback, Progress, ProgressCallback, check_cancelled
 
-Trainer = IcflTrainer | TopKTrainer
-
 STAGE = "dictionary"
-LR = {"icfl": 1e-3, "topk": 3e-3}  # chosen on planted dictionaries of 32 and 192 dimensions
 EVALUATE_EVERY = 100
-_HELD_OUT = 2048
-_EPOCHS = 20
-_ROWS, _SPLIT = 1, 3  # keys of the random streams (0: initial atoms, 2: redrawn atoms)
-
-
-def default_batch(atoms: int) -> int:
-    """Rows a step: as many as atoms (a step's Gram matrix costs as much as those rows do), from 1,024 to 4,096."""
-    return int(np.clip(atoms, 1024, 4096))
-
-
-def default_steps(n: int, batch: int) -> int:
-    """Steps for n rows: twenty passes over them, but between 500 and 5,000 steps."""
-    return int(np.clip(math.ceil(_EPOCHS * n / batch), 500, 5000))
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """All that a fit's result depends on, with the data; a checkpoint of another plan is refused."""
-
-    method: str
-    atoms: int
-    p: int
-    n: int
-    rounds: int
-    per_round: int
-    steps: int
-    batch: int
-    lr: float
-    seed: int
-    data: str  # of the held-out rows
+_TREE = 4  # key of the random stream
+_TREE_ROWS = 16_384  # rows that tell which coarse atom a finer one goes with
 
 
 def fit_dictionary(
@@ -68,6 +53,11 @@ def fit_dictionary(
     *,
     batch: int | None = None,
     lr: float | None = None,
+    warmup: int | None = None,
+    decay: Decay = "cosine",
+    start: Dictionary | None = None,
+    select: Select = "signed",
+    refit: Refit = "none",
     checkpoint: str | Path | None = None,
     checkpoint_every: int = 200,
     progress: ProgressCallback | None = None,
@@ -77,9 +67,14 @@ def fit_dictionary(
 
     ICFL (Donhauser et al., ICML 2025): codes by pursuit, held fixed; Adam on the atoms by the squared error alone;
     atoms kept at norm one; every 100 steps (but in the last tenth) the later of two atoms with a cosine above 0.9 is
-    redrawn uniformly on the sphere and its Adam moments zeroed. TopK (Gao et al. 2024): a sparse autoencoder with the
-    same number of entries J * L, own encoder, biases, unit decoder, auxiliary loss for dead features. The learning
-    rate warms up over the first tenth (at most 100 steps) and falls to zero as a cosine.
+    redrawn uniformly on the sphere and its Adam moments zeroed. The learning rate warms up over the first tenth (at
+    most 100 steps) and falls to zero as a cosine.
+
+    Nested ICFL: the first sixteenth of the atoms, the first quarter and all of them are dictionaries of their own;
+    early rounds pick from the coarse ones alone, and the loss is the mean over the reconstructions after each. The
+    baselines are sparse autoencoders: TopK (Gao et al. 2024; own encoder, biases, unit decoder, auxiliary loss for
+    dead features), BatchTopK (Bussmann et al. 2024; as many entries on average over a batch), and matching pursuit
+    (Costa et al. 2025; one atom a round, the gradient flowing back through all rounds).
 
     Parameters
     ----------
@@ -89,7 +84,8 @@ def fit_dictionary(
         m.
     sparsity : (int, int)
         Rounds J and picks a round L.
-    method : {"icfl", "topk"}
+    method : {"icfl", "topk", "batchtopk", "mpsae", "nested"}
+        The autoencoders have J * L entries.
     steps : int, optional
         Default: twenty passes over the rows, but between 500 and 5,000 (`default_steps`).
     seed : int
@@ -97,7 +93,16 @@ def fit_dictionary(
     batch : int, optional
         Default: as many as atoms, between 1,024 and 4,096; never more than there are training rows.
     lr : float, optional
-        Default 1e-3 (ICFL) or 3e-3 (TopK). A step should stay well below an entry of an atom, 1 / sqrt(p).
+        Default 1e-3 (pursuit) or 3e-3 (TopK, BatchTopK). A step should stay well below an entry of an atom,
+        1 / sqrt(p): pursuit with more than 0.04 of it is warned of.
+    warmup : int, optional
+        Steps of the warm-up.
+    decay : {"cosine", "none"}
+    start : Dictionary, optional
+        Start from its atoms (and encoder, where both have one) instead of random ones; of fewer atoms the rest are
+        random. Its tokens must have been whitened alike.
+    select, refit
+        Options of the coder, see `icfl_encode`; for method "icfl", and `select` for "nested".
     checkpoint : path, optional
         Written (and replaced as a whole) every `checkpoint_every` steps, on cancel and at the end; where it exists
         the fit goes on from it, to the same bits as an uninterrupted one.
@@ -118,36 +123,49 @@ def fit_dictionary(
     Cancelled
         Where `cancel` said so.
     """
-    n, p = _check(x, atoms, method, steps, batch, lr, checkpoint_every, seed)
+    check_numbers(
+        atoms=atoms, steps=steps, batch=batch, lr=lr, seed=seed, warmup=warmup, checkpoint_every=checkpoint_every
+    )
+    n, p = check_tokens(x, method)
     rounds, per_round = check_sparsity(*sparsity, atoms)
-    if method == "topk" and rounds * per_round > atoms:
-        raise DictionaryError(f"a TopK code of {rounds * per_round} entries needs as many atoms; there are {atoms}")
-    held = _held_out(n, seed)
-    held_rows = _rows(x, held)
+    levels = nested_levels(atoms) if method == "nested" else None
+    check_select(select)
+    stages(rounds, per_round, atoms, refit, levels)
+    if method not in ("icfl", "nested") and (select, refit) != ("signed", "none"):
+        raise DictionaryError(f"select and refit are options of pursuit; method {method!r} has its own rule")
+    if method in ("topk", "batchtopk", "mpsae") and rounds * per_round > atoms:
+        raise DictionaryError(f"a code of {rounds * per_round} entries needs as many atoms; there are {atoms}")
+    held = held_out(n, seed)
+    held_rows = unit_rows_at(x, held)
     trained = n - len(held) if n >= 20 else n
     size = min(batch if batch is not None else default_batch(atoms), trained)
-    plan = _Plan(
+    planned = int(steps) if steps is not None else default_steps(n, size)
+    plan = Plan(
         method=method,
         atoms=int(atoms),
         p=p,
         n=n,
         rounds=rounds,
         per_round=per_round,
-        steps=int(steps) if steps is not None else default_steps(n, size),
+        steps=planned,
         batch=size,
         lr=float(lr if lr is not None else LR[method]),
         seed=int(seed),
         data=hashlib.sha256(held_rows.tobytes()).hexdigest(),
+        warmup=int(warmup) if warmup is not None else max(1, min(100, planned // 10)),
+        decay=decay,
+        select=select,
+        refit=refit,
+        start="" if start is None else hashlib.sha256(start.atoms.tobytes()).hexdigest(),
     )
+    check_rate(method, plan.lr, p, decay)
     held_rows = held_rows[held_rows.any(axis=1)]
     if not len(held_rows):
         raise DictionaryError("the held-out rows are all zero; a dictionary needs tokens with a direction")
 
-    trainer: Trainer
-    if method == "icfl":
-        trainer = IcflTrainer(atoms, p, (rounds, per_round), seed, last_reset=int(0.9 * plan.steps))
-    else:
-        trainer = TopKTrainer(atoms, p, (rounds, per_round), seed, held_rows.mean(axis=0))
+    trainer = _trainer(plan, levels, held_rows)
+    if start is not None:
+        _start_from(start, trainer)
     path = Path(checkpoint) if checkpoint is not None else None
     record = _Record()
     if path is not None and path.exists():
@@ -156,10 +174,10 @@ def fit_dictionary(
     clock = _Clock(progress, plan.steps, record.step)
     while record.step < plan.steps:
         number = record.step + 1
-        rows = _rows(x, _draw(plan, number, held if trained < n else held[:0]))
+        rows = unit_rows_at(x, draw(plan, number, held if trained < n else held[:0]))
         try:
             check_cancelled(cancel)
-            loss = trainer.step(rows, _rate(plan, number), number, cancel)
+            loss = trainer.step(rows, rate(plan, number), number, cancel)
         except Cancelled:
             if path is not None:
                 _save(path, plan, trainer, record)
@@ -171,72 +189,66 @@ def fit_dictionary(
         if path is not None and (number % checkpoint_every == 0 or number == plan.steps):
             _save(path, plan, trainer, record)
         clock.tell(number, record)
+    parts = trainer.parts()
+    if levels is not None:
+        parts["parents"] = _parents(x, trainer, levels, plan.seed, cancel)
     return Dictionary(
         atoms=trainer.atoms.copy(),
         method=method,
         sparsity=(rounds, per_round),
         seed=plan.seed,
         history=history_frame(record.history),
-        topk=trainer.weights if isinstance(trainer, TopKTrainer) else None,
         settings={key: value for key, value in asdict(plan).items() if key in ("steps", "batch", "lr", "n")},
+        **parts,
     )
 
 
-def _check(
-    x: Any, atoms: int, method: str, steps: int | None, batch: int | None, lr: float | None, every: int, seed: int
-) -> tuple[int, int]:
-    if method not in get_args(Method):
-        raise DictionaryError(f"method {method!r} is unknown; choose one of {', '.join(get_args(Method))}")
-    for name, number in (("atoms", atoms), ("steps", steps), ("batch", batch), ("checkpoint_every", every)):
-        if number is not None and (isinstance(number, bool) or int(number) != number or number < 1):
-            raise DictionaryError(f"{name} is {number!r}; give a whole number of 1 or more")
-    if isinstance(seed, bool) or int(seed) != seed or seed < 0:
-        raise DictionaryError(f"seed is {seed!r}; give a whole number of 0 or more")
-    if lr is not None and not (math.isfinite(lr) and lr > 0):
-        raise DictionaryError(f"lr is {lr!r}; give a number above 0")
-    shape = getattr(x, "shape", None)
-    if shape is None or len(shape) != 2 or shape[1] < 1:
-        raise DictionaryError(f"x has shape {shape}; give an array of tokens (n, p)")
-    if shape[0] < 2:
-        raise DictionaryError(
-            f"x holds {shape[0]} tokens; a dictionary needs two at least, and does well with tens of thousands"
+def _trainer(plan: Plan, levels: tuple[int, ...] | None, held: NDArray[np.float32]) -> Trainer:
+    shape, sparsity = (plan.atoms, plan.p), (plan.rounds, plan.per_round)
+    if plan.method in ("icfl", "nested"):
+        return IcflTrainer(
+            *shape,
+            sparsity,
+            plan.seed,
+            last_reset=int(0.9 * plan.steps),
+            levels=levels,
+            select=plan.select,  # type: ignore[arg-type]  # checked above
+            refit=plan.refit,  # type: ignore[arg-type]
         )
-    return int(shape[0]), int(shape[1])
+    mean = held.mean(axis=0)
+    if plan.method == "mpsae":
+        return MpTrainer(*shape, sparsity, plan.seed, mean)
+    of = BatchTopKTrainer if plan.method == "batchtopk" else TopKTrainer
+    return of(*shape, sparsity, plan.seed, mean)
 
 
-def _rows(x: Any, places: NDArray[np.int64]) -> NDArray[np.float32]:
-    rows = np.asarray(x[places])
-    with np.errstate(over="ignore"):
-        finite = np.isfinite(rows.astype(np.float32, copy=False)).all(axis=1)
-    if not finite.all():
+def _start_from(start: Dictionary, trainer: Trainer) -> None:
+    """Put another dictionary's parameters in the place of random ones."""
+    m, p = trainer.atoms.shape
+    if start.p != p:
         raise DictionaryError(
-            f"row {places[int(np.flatnonzero(~finite)[0])]} of x holds a number that is not finite; drop or mend it"
+            f"the dictionary to start from has atoms of {start.p} dimensions, the tokens have {p}; whiten them alike"
         )
-    return unit_rows(finite_rows(rows))
+    if start.m > m:
+        raise DictionaryError(
+            f"the dictionary to start from has {start.m} atoms, {m} are asked for; ask for as many, or more"
+        )
+    trainer.arrays["atoms"][: start.m] = start.atoms
+    if "encoder" in trainer.arrays:
+        trainer.arrays["encoder"][: start.m] = start.atoms if start.topk is None else start.topk.encoder
+        if start.topk is not None:
+            trainer.arrays["encoder_bias"][: start.m] = start.topk.encoder_bias
+            trainer.arrays["bias"][:] = start.topk.bias
 
 
-def _held_out(n: int, seed: int) -> NDArray[np.int64]:
-    """Sorted rows that are kept for the measure (all of them where there are too few to split)."""
-    if n < 20:
-        return np.arange(n)
-    return np.sort(
-        np.random.default_rng([seed, _SPLIT]).choice(n, min(_HELD_OUT, n // 10), replace=False, shuffle=False)
-    )
+def _parents(
+    x: Any, trainer: Trainer, levels: tuple[int, ...], seed: int, cancel: CancelCallback | None
+) -> NDArray[np.int32]:
+    from napari_phenolens.dictionary.hierarchy import parents
 
-
-def _draw(plan: _Plan, number: int, held: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Sorted training rows of a step, a function of seed and step alone: the step is the generator's state."""
-    generator = np.random.default_rng([plan.seed, _ROWS, number])
-    places = np.sort(generator.choice(plan.n - len(held), plan.batch, replace=False, shuffle=False))
-    # step over the held-out rows
-    return np.asarray(places + np.searchsorted(held - np.arange(len(held)), places, side="right"))
-
-
-def _rate(plan: _Plan, number: int) -> float:
-    warm = max(1, min(100, plan.steps // 10))
-    if number <= warm:
-        return plan.lr * number / warm
-    return plan.lr * 0.5 * (1.0 + math.cos(math.pi * (number - warm) / max(1, plan.steps - warm + 1)))
+    n = int(x.shape[0])
+    places = np.sort(np.random.default_rng([seed, _TREE]).choice(n, min(n, _TREE_ROWS), replace=False, shuffle=False))
+    return parents(*trainer.codes(unit_rows_at(x, places), cancel), levels)
 
 
 def _cosine(trainer: Trainer, rows: NDArray[np.float32]) -> float:
@@ -258,12 +270,12 @@ class _Record:
         self.pending = []
 
 
-def _save(path: Path, plan: _Plan, trainer: Trainer, record: _Record) -> None:
+def _save(path: Path, plan: Plan, trainer: Trainer, record: _Record) -> None:
     meta = {"plan": asdict(plan), "step": record.step, "pending": record.pending, "history": record.history}
     save_state(path, trainer.arrays, meta)
 
 
-def _resume(path: Path, plan: _Plan, trainer: Trainer, record: _Record) -> None:
+def _resume(path: Path, plan: Plan, trainer: Trainer, record: _Record) -> None:
     arrays, meta = load_state(path)
     wanted, found = asdict(plan), meta.get("plan", {})
     differ = [

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from napari_phenolens.dictionary.reference import RIDGE
-from napari_phenolens.dictionary.selection import jit
+from napari_phenolens.dictionary.selection import jit, part
 
 
-@jit
+@part
 def solve(a: Any, b: Any) -> None:
     """Solve the small positive definite system in place (Cholesky, float64); the answer is left in b."""
     n = b.shape[0]
@@ -36,7 +36,7 @@ def solve(a: Any, b: Any) -> None:
         b[i] = s * a[i, i]
 
 
-@jit
+@part
 def dot(a: Any, b: Any) -> Any:
     """Inner product, in float32."""
     total = np.float32(0.0)

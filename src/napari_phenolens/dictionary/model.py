@@ -11,12 +11,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from napari_phenolens.dictionary.coder import Codes, IcflCoder, decode
+from napari_phenolens.dictionary.coder import Codes, IcflCoder, decode, unit_rows
 from napari_phenolens.dictionary.errors import DictionaryError
-from napari_phenolens.dictionary.reference import check_atoms, check_sparsity
-from napari_phenolens.dictionary.topk import TopKCoder, TopKWeights
+from napari_phenolens.dictionary.reference import check_atoms, check_rows, check_sparsity, finite_rows
+from napari_phenolens.dictionary.stages import Refit, Select, check_select, stages
+from napari_phenolens.dictionary.topk import TopKCoder, TopKWeights, batch_width
 
-Method = Literal["icfl", "topk"]
+Method = Literal["icfl", "topk", "batchtopk", "mpsae", "nested"]
+_ENCODED = ("topk", "batchtopk")  # methods with an encoder of their own
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,16 +29,25 @@ class Dictionary:
     ----------
     atoms : float32 array (m, p)
         Unit rows.
-    method : {"icfl", "topk"}
+    method : {"icfl", "topk", "batchtopk", "mpsae", "nested"}
     sparsity : (int, int)
-        Rounds J and picks a round L.
+        Rounds J and picks a round L; the SAEs have J * L entries.
     seed : int
     history : DataFrame
         Columns step, loss (mean squared error of the batches since the row before), cosine (held-out).
     topk : TopKWeights or None
-        Encoder and biases of a TopK SAE.
+        Encoder, biases and threshold of a TopK or BatchTopK SAE.
     settings : dict
         How it was fitted (steps, batch, lr, rows), for the record.
+    bias : float32 array (p,) or None
+        Of a matching-pursuit SAE: comes off before coding, and is given back.
+    levels : tuple of int or None
+        Of a nested dictionary: the sizes, the first so many atoms each.
+    parents : int32 array (m,) or None
+        Of a nested dictionary: the coarser atom that each atom goes with, -1 for none (see `tree`).
+    select : {"signed", "absolute"}
+    refit : {"none", "end"} or int
+        Options of the coder, see `icfl_encode`; may be changed with `dataclasses.replace`.
     """
 
     atoms: NDArray[np.float32]
@@ -46,22 +57,62 @@ class Dictionary:
     history: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["step", "loss", "cosine"]))
     topk: TopKWeights | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    bias: NDArray[np.float32] | None = None
+    levels: tuple[int, ...] | None = None
+    parents: NDArray[np.int32] | None = None
+    select: Select = "signed"
+    refit: Refit = "none"
 
     def __post_init__(self) -> None:
         """Check that the parts fit together."""
         if self.method not in get_args(Method):
             raise DictionaryError(f"method {self.method!r} is unknown; choose one of {', '.join(get_args(Method))}")
-        if (self.topk is None) == (self.method == "topk"):
+        if (self.topk is None) == (self.method in _ENCODED):
             raise DictionaryError(
                 f"a dictionary of method {self.method!r} {'lacks' if self.topk is None else 'has'} encoder weights"
             )
+        if (self.bias is None) == (self.method == "mpsae"):
+            raise DictionaryError(
+                f"a dictionary of method {self.method!r} {'lacks' if self.bias is None else 'has'} a bias of pursuit"
+            )
         object.__setattr__(self, "atoms", check_atoms(self.atoms))
         object.__setattr__(self, "sparsity", check_sparsity(*self.sparsity, len(self.atoms)))
+        if (self.levels is None) == (self.method == "nested"):
+            raise DictionaryError(
+                f"a dictionary of method {self.method!r} {'lacks' if self.levels is None else 'has'} nested levels"
+            )
+        check_select(self.select)
+        stages(*self.sparsity, self.m, self.refit, self.levels)
 
     @property
     def k(self) -> int:
-        """Most entries a code can have, J * L."""
-        return self.sparsity[0] * self.sparsity[1]
+        """Most entries a code can have: J * L, of a BatchTopK SAE four times that."""
+        k = self.sparsity[0] * self.sparsity[1]
+        return batch_width(k, self.m) if self.method == "batchtopk" else k
+
+    @property
+    def level(self) -> NDArray[np.int32]:
+        """The level of each atom (m,), 0 the coarsest; all 0 where nothing is nested."""
+        sizes = self.levels or (self.m,)
+        return np.searchsorted(np.asarray(sizes), np.arange(self.m), side="right").astype(np.int32)
+
+    @property
+    def tree(self) -> pd.DataFrame:
+        """The coarse-to-fine tree of a nested dictionary: a row a feature, with its level and its parent.
+
+        The parent is the coarser atom whose activity goes most with the feature's: the largest P(parent | feature) -
+        P(parent) over the tokens it was fitted on, among atoms of the levels above. -1: of the coarsest level, or too
+        rarely active to tell.
+
+        Raises
+        ------
+        DictionaryError
+            Where nothing is nested.
+        """
+        if self.levels is None or self.parents is None:
+            raise DictionaryError(f"a dictionary of method {self.method!r} has no levels; fit one of method 'nested'")
+        index = pd.RangeIndex(self.m, name="feature")
+        return pd.DataFrame({"level": self.level, "parent": self.parents}, index=index)
 
     @property
     def m(self) -> int:
@@ -75,9 +126,11 @@ class Dictionary:
 
     @cached_property
     def _coder(self) -> IcflCoder | TopKCoder:
-        if self.topk is None:
-            return IcflCoder(self.atoms, *self.sparsity)
-        return TopKCoder(self.topk, self.k)
+        if self.topk is not None:
+            return TopKCoder(self.topk, self.k)
+        if self.method == "mpsae":
+            return IcflCoder(self.atoms, self.k, 1, select=self.select, refit=self.refit)
+        return IcflCoder(self.atoms, *self.sparsity, select=self.select, refit=self.refit, levels=self.levels)
 
     def encode(self, x: ArrayLike) -> Codes:
         """Code tokens x (n, p), each normed to one first.
@@ -86,18 +139,24 @@ class Dictionary:
         -------
         indices : int32 array (n, k)
         values : float32 array (n, k)
-            In order of picking (ICFL) or of falling value (TopK); unused slots hold index 0 and value 0. A row whose
-            norm is below 1e-8 has an empty code.
+            In order of picking (pursuit) or of falling value (TopK, BatchTopK); unused slots hold index 0 and value
+            0. A row whose norm is below 1e-8 has an empty code.
 
         Raises
         ------
         DictionaryError
             Another width, or numbers that are not finite.
         """
-        return self._coder.encode(np.asarray(x), unit=True)
+        rows = np.asarray(x)
+        if self.bias is None:
+            return self._coder.encode(rows, unit=True)
+        check_rows(rows, self.p)
+        unit = unit_rows(finite_rows(rows))
+        # a row without direction stays without a code
+        return self._coder.encode(np.where(unit.any(axis=1, keepdims=True), unit - self.bias, np.float32(0)))
 
     def decode(self, indices: ArrayLike, values: ArrayLike) -> NDArray[np.float32]:
-        """Bring codes (n, k) back to rows (n, p) float32, on the scale of unit tokens (with the bias of a TopK SAE).
+        """Bring codes (n, k) back to rows (n, p) float32, on the scale of unit tokens (with the bias of an SAE).
 
         Raises
         ------
@@ -112,34 +171,50 @@ class Dictionary:
                 f"indices run from {index.min()} to {index.max()}; this dictionary has {self.m} atoms"
             )
         rows = decode(index.astype(np.int32, copy=False), value, self.atoms)
-        return rows if self.topk is None else rows + self.topk.bias
+        bias = self.bias if self.topk is None else self.topk.bias
+        return rows if bias is None else rows + bias
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Arrays to save; `from_arrays` with `meta` brings the dictionary back."""
         arrays: dict[str, NDArray[Any]] = {"atoms": self.atoms}
         if self.topk is not None:
             arrays |= {"encoder": self.topk.encoder, "encoder_bias": self.topk.encoder_bias, "bias": self.topk.bias}
+        if self.bias is not None:
+            arrays["bias"] = self.bias
+        if self.parents is not None:
+            arrays["parents"] = self.parents
         return arrays
 
     def meta(self) -> dict[str, Any]:
         """What is not an array, ready for JSON."""
-        return {
+        meta: dict[str, Any] = {
             "method": self.method,
             "sparsity": list(self.sparsity),
             "seed": self.seed,
             "history": [[int(s), float(loss), float(cos)] for s, loss, cos in self.history.itertuples(index=False)],
             "settings": self.settings,
         }
+        # what only some dictionaries have: the others' files and fingerprints stay as they were
+        if self.topk is not None and self.topk.threshold:
+            meta["threshold"] = self.topk.threshold
+        if self.levels is not None:
+            meta["levels"] = list(self.levels)
+        if self.select != "signed":
+            meta["select"] = self.select
+        if self.refit != "none":
+            meta["refit"] = self.refit
+        return meta
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, ArrayLike], meta: Mapping[str, Any]) -> Dictionary:
         """Bring back what `to_arrays` and `meta` gave."""
         try:
             topk = None
-            if meta["method"] == "topk":
-                topk = TopKWeights(
-                    *(np.array(arrays[name], np.float32) for name in ("encoder", "encoder_bias", "bias")),
+            if meta["method"] in _ENCODED:
+                encoder, encoder_bias, bias = (
+                    np.array(arrays[name], np.float32) for name in ("encoder", "encoder_bias", "bias")
                 )
+                topk = TopKWeights(encoder, encoder_bias, bias, float(meta.get("threshold", 0.0)))
             rounds, per_round = meta["sparsity"]
             return cls(
                 atoms=np.array(arrays["atoms"], np.float32),
@@ -149,6 +224,11 @@ class Dictionary:
                 history=history_frame(meta["history"]),
                 topk=topk,
                 settings=dict(meta.get("settings", {})),
+                bias=np.array(arrays["bias"], np.float32) if meta["method"] == "mpsae" else None,
+                levels=tuple(int(size) for size in meta["levels"]) if meta["method"] == "nested" else None,
+                parents=np.array(arrays["parents"], np.int32) if "parents" in arrays else None,
+                select=meta.get("select", "signed"),
+                refit=meta.get("refit", "none"),
             )
         except KeyError as missing:
             raise DictionaryError(

@@ -16,7 +16,7 @@ import numpy as np
 
 from napari_phenolens.dictionary.kernels import dot, solve
 from napari_phenolens.dictionary.reference import RIDGE
-from napari_phenolens.dictionary.selection import FOLD, close_columns, fold, highest, jit, score, take_largest
+from napari_phenolens.dictionary.selection import FOLD, close_columns, fold, highest, jit, part, score, take_largest
 
 GRAM16 = 32440.0  # one, as a 16-bit entry: leaves room for atoms whose norm is off by the tolerance
 _HALF_STEP = np.float32(0.51 / GRAM16)  # an entry's rounding error, at most
@@ -24,7 +24,7 @@ _NOISE = np.float32(1e-6)  # of single-precision products, relative to the resid
 _SPARE = 24  # candidates beyond L before correlations are computed anew
 
 
-@jit
+@part
 def _take_off(row: Any, rows: Any, picks: Any, v: Any, unit: Any) -> None:
     """Take unit * sum of v[q] * rows[picks[q]] off row, up to five rows in one pass."""
     n, left, q = row.shape[0], picks.shape[0], 0
@@ -62,7 +62,7 @@ def _take_off(row: Any, rows: Any, picks: Any, v: Any, unit: Any) -> None:
         left -= 4
 
 
-@jit
+@part
 def _note(picks: Any, v: Any, index: Any, value: Any, used: int, slot: Any) -> int:
     """Add a round's picks to a code: a re-pick at its first place."""
     for q in range(picks.shape[0]):
@@ -116,7 +116,7 @@ def gram_kernel(per_round: int, absolute: bool = False) -> Callable[..., None]:
     return jit(pursue)
 
 
-@jit
+@part
 def _rank_in(exact: Any, drawn: Any, count: int, new: Any, at: int, absolute: bool) -> int:
     """Insert a candidate: the best first, ties to the lowest index."""
     rank = score(new, absolute)
@@ -247,3 +247,54 @@ def residual_kernel(per_round: int, absolute: bool = False) -> Callable[..., Non
                 slot[index[t, s]] = -1
 
     return jit(one_round)
+
+
+@jit
+def matching_pursuit(c: Any, gram: Any, residual: Any, atoms: Any, m: int, picks: Any, values: Any) -> None:
+    """Pursue one atom a round, and keep every pick in its order; residuals (n, p) are renewed in place.
+
+    c (n, mp) holds their correlations, gram (mp, mp) is float32; picks and values (n, k) are filled.
+    """
+    n, mp = c.shape
+    lanes = np.empty(mp // FOLD, np.float32)
+    tops = np.empty(FOLD, np.float32)
+    for t in range(n):
+        row, r = c[t], residual[t]
+        close_columns(row, m)
+        for turn in range(picks.shape[1]):
+            fold(row, lanes, tops, False)
+            at, v = take_largest(row, lanes, tops, False)
+            row[at] = v
+            picks[t, turn] = at
+            values[t, turn] = v
+            g, w = gram[at], atoms[at]
+            for j in range(mp):
+                row[j] -= v * g[j]
+            for j in range(r.shape[0]):
+                r[j] -= v * w[j]
+
+
+@jit
+def pursue_back(residual: Any, atoms: Any, picks: Any, values: Any, scale: float, grad: Any, bias: Any) -> None:
+    """Add the gradient of scale / 2 times the squared residuals to grad (m, p) and bias (p,), back through all rounds.
+
+    A round leaves r' = r - (w . r) w; with g the gradient by r', that by w is -(w . r) g - (g . w) r, and that by r is
+    g - (g . w) w. The residuals before each round come back from those after it, which are left as they are.
+    """
+    p = residual.shape[1]
+    r, g = np.empty(p, np.float32), np.empty(p, np.float32)
+    for t in range(residual.shape[0]):
+        for j in range(p):
+            r[j] = residual[t, j]
+            g[j] = np.float32(scale) * r[j]
+        for turn in range(picks.shape[1] - 1, -1, -1):
+            w, v = atoms[picks[t, turn]], values[t, turn]
+            along = dot(g, w)
+            to = grad[picks[t, turn]]
+            for j in range(p):
+                before = r[j] + v * w[j]
+                to[j] -= v * g[j] + along * before
+                g[j] -= along * w[j]
+                r[j] = before
+        for j in range(p):
+            bias[j] -= g[j]

@@ -23,22 +23,33 @@ _RUNNING = np.float32(-1.0e38)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+# nnan lets LLVM vectorise the maxima; input is checked to be finite before it comes here.
+_FLAGS = {"nnan", "nsz", "reassoc", "contract", "arcp"}
+
+
 def jit(function: F) -> F:
     """Compile without the GIL; the machine code is kept in numba's cache where one can be written."""
-    # nnan lets LLVM vectorise the maxima; input is checked to be finite before it comes here.
-    flags = {"nnan", "nsz", "reassoc", "contract", "arcp"}
     try:
-        return cast(F, numba.njit(cache=True, nogil=True, fastmath=flags)(function))
+        return cast(F, numba.njit(cache=True, nogil=True, fastmath=_FLAGS)(function))
     except RuntimeError:  # neither the package's nor the user's cache folder can be written
-        return cast(F, numba.njit(nogil=True, fastmath=flags)(function))
+        return cast(F, numba.njit(nogil=True, fastmath=_FLAGS)(function))
 
 
-@jit
+def part(function: F) -> F:
+    """Compile as a part of the kernels that call it.
+
+    A kernel that called another compiled function would be linked to whichever copy of it the process holds, and code
+    just compiled would round differently from the same code out of the cache.
+    """
+    return cast(F, numba.njit(inline="always", nogil=True, fastmath=_FLAGS)(function))
+
+
+@part
 def _larger(a: Any, b: Any) -> Any:
     return a if a > b else b
 
 
-@jit
+@part
 def score(x: Any, absolute: bool) -> Any:
     """What a correlation is ranked by: itself, or its size (a column out of the running stays the lowest)."""
     if absolute and x > _RUNNING:
@@ -46,14 +57,14 @@ def score(x: Any, absolute: bool) -> Any:
     return x
 
 
-@jit
+@part
 def close_columns(row: Any, m: int) -> None:
     """Take the padding behind the m real columns out of the running."""
     for j in range(m, row.shape[0]):
         row[j] = LOWEST
 
 
-@jit
+@part
 def fold(row: Any, lanes: Any, tops: Any, absolute: bool) -> None:
     """Renew the maxima of all lanes and tops."""
     s = lanes.shape[0]
@@ -79,7 +90,7 @@ def fold(row: Any, lanes: Any, tops: Any, absolute: bool) -> None:
             tops[j] = _larger(tops[j], lanes[q + j])
 
 
-@jit
+@part
 def highest(tops: Any) -> Any:
     """The largest score left."""
     best = tops[0]
@@ -88,7 +99,7 @@ def highest(tops: Any) -> Any:
     return best
 
 
-@jit
+@part
 def take_largest(row: Any, lanes: Any, tops: Any, absolute: bool) -> tuple[int, Any]:
     """Give the lowest index of the largest score, and its entry, which is taken out of the running."""
     s = lanes.shape[0]

@@ -1,4 +1,7 @@
-"""TopK sparse autoencoder: the baseline, with its own encoder and biases (Gao et al. 2024, arXiv 2406.04093)."""
+"""TopK and BatchTopK sparse autoencoders: baselines with their own encoder and biases.
+
+Sources: Gao et al. 2024, arXiv 2406.04093; Bussmann et al. 2024, arXiv 2412.06410.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +27,14 @@ class TopKWeights:
     encoder : float32 array (m, p)
     encoder_bias : float32 array (m,)
     bias : float32 array (p,)
+    threshold : float
+        Entries must exceed it (BatchTopK; 0 otherwise).
     """
 
     encoder: NDArray[np.float32]
     encoder_bias: NDArray[np.float32]
     bias: NDArray[np.float32]
+    threshold: float = 0.0
 
     def __post_init__(self) -> None:
         """Check that the parts fit together."""
@@ -37,6 +43,11 @@ class TopKWeights:
             raise DictionaryError(
                 f"encoder {self.encoder.shape}, bias {self.encoder_bias.shape} and {self.bias.shape} do not fit"
             )
+
+
+def batch_width(k: int, m: int) -> int:
+    """Entries that a BatchTopK code has at most, where k is the mean."""
+    return min(4 * k, m)
 
 
 class TopKCoder:
@@ -50,6 +61,7 @@ class TopKCoder:
 
     def __init__(self, weights: TopKWeights, k: int) -> None:
         self.k = k
+        self._threshold = weights.threshold
         self.m, self.p = weights.encoder.shape
         self._encoder = padded(weights.encoder)
         # one addition in place of two: a = encoder x + (encoder_bias - encoder bias)
@@ -78,6 +90,10 @@ class TopKCoder:
                 np.matmul(rows, self._encoder.T, out=c)
                 c += self._shift
                 selection.top_k(c, self.m, index[lo:hi], value[lo:hi])
+                if self._threshold > 0:
+                    below = value[lo:hi] <= self._threshold
+                    index[lo:hi][below] = 0
+                    value[lo:hi][below] = 0.0
                 if unit:
                     empty = ~rows.any(axis=1)
                     index[lo:hi][empty] = 0

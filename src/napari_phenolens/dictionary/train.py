@@ -1,13 +1,14 @@
-"""One training step of each method: codes, sparse gradients written out by hand, Adam.
+"""Training steps: what all methods share, and ICFL, plain and nested.
 
-Codes of a step are held fixed (ICFL) or flow through the chosen entries alone (TopK), so every gradient is a sum over
-non-zero code entries: no dense (n, m) array is made. All sums run in a fixed order in fixed blocks: results do not
-depend on the number of threads.
+Gradients are written out by hand. Codes of a step are held fixed (ICFL) or flow through the chosen entries alone, so
+every gradient is a sum over non-zero code entries: no dense (n, m) array is made. All sums run in a fixed order in
+fixed blocks: results do not depend on the number of threads.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from napari_phenolens.dictionary import kernels
 from napari_phenolens.dictionary.blocks import Work, run_blocks, single_threaded_blas
 from napari_phenolens.dictionary.coder import Codes, IcflCoder, decode
-from napari_phenolens.dictionary.topk import TopKCoder, TopKWeights
+from napari_phenolens.dictionary.stages import Refit, Select
 from napari_phenolens.progress import CancelCallback
 
 Array = NDArray[np.float32]
@@ -24,6 +25,28 @@ RESET_EVERY = 100
 RESET_COSINE = 0.9
 _ATOM_BLOCK = 128
 _RESETS = 2  # key of the random stream of redrawn atoms
+
+
+class Trainer(Protocol):
+    """What `fit_dictionary` asks of a method."""
+
+    arrays: dict[str, NDArray[Any]]  # all that a checkpoint holds, changed in place
+
+    @property
+    def atoms(self) -> Array:
+        """Unit rows (m, p)."""
+
+    def codes(self, x: Array, cancel: CancelCallback | None = None) -> Codes:
+        """Code unit rows as the finished dictionary would."""
+
+    def render(self, codes: Codes) -> Array:
+        """Bring codes back to rows."""
+
+    def step(self, x: Array, lr: float, number: int, cancel: CancelCallback | None) -> float:
+        """Learn from unit rows x; give their mean squared error."""
+
+    def parts(self) -> dict[str, Any]:
+        """What a `Dictionary` holds beside its atoms."""
 
 
 def uniform_atoms(m: int, p: int, seed: int) -> Array:
@@ -91,11 +114,38 @@ def similar_atoms(atoms: Array, limit: float = RESET_COSINE) -> NDArray[np.int64
 class IcflTrainer:
     """ICFL: pursuit codes held fixed, decoder gradient of the squared error, unit atoms, similar atoms redrawn.
 
-    No encoder, no bias, no auxiliary loss (Donhauser et al. 2025, algorithm 1 and section 3).
+    No encoder, no bias, no auxiliary loss (Donhauser et al. 2025, algorithm 1 and section 3). With `levels` the early
+    rounds pick from the coarse atoms alone, and the loss is the mean over the reconstructions after each level.
+
+    Parameters
+    ----------
+    m, p : int
+        Atoms and their dimensions.
+    sparsity : (int, int)
+        Rounds J and picks a round L.
+    seed : int
+    last_reset : int
+        Step after which no atom is redrawn, as it could no longer learn.
+    levels : sequence of int, optional
+        Sizes of nested dictionaries.
+    select, refit
+        See `icfl_encode`.
     """
 
-    def __init__(self, m: int, p: int, sparsity: tuple[int, int], seed: int, last_reset: int) -> None:
+    def __init__(
+        self,
+        m: int,
+        p: int,
+        sparsity: tuple[int, int],
+        seed: int,
+        last_reset: int,
+        *,
+        levels: Sequence[int] | None = None,
+        select: Select = "signed",
+        refit: Refit = "none",
+    ) -> None:
         self._sparsity, self._seed, self._last_reset = sparsity, seed, last_reset
+        self._levels, self._select, self._refit = levels, select, refit
         self.arrays: dict[str, NDArray[Any]] = {
             "atoms": uniform_atoms(m, p, seed),
             "atoms.first": np.zeros((m, p), np.float32),
@@ -107,9 +157,14 @@ class IcflTrainer:
         """Unit rows (m, p)."""
         return self.arrays["atoms"]
 
+    def _coder(self) -> IcflCoder:
+        return IcflCoder(
+            self.atoms, *self._sparsity, select=self._select, refit=self._refit, levels=self._levels, check=False
+        )
+
     def codes(self, x: Array, cancel: CancelCallback | None = None) -> Codes:
         """Code unit rows with the atoms as they are."""
-        return IcflCoder(self.atoms, *self._sparsity, check=False).encode(x, cancel=cancel)
+        return self._coder().encode(x, cancel=cancel)
 
     def render(self, codes: Codes) -> Array:
         """Bring codes back to rows."""
@@ -117,10 +172,15 @@ class IcflTrainer:
 
     def step(self, x: Array, lr: float, number: int, cancel: CancelCallback | None) -> float:
         """Learn from unit rows x."""
-        codes = self.codes(x, cancel)
-        residual = x - self.render(codes)
+        found = self._coder().encode_stages(x, cancel=cancel)
+        if self._levels is None:
+            found = found[-1:]
         grad = np.zeros_like(self.atoms)
-        scatter(codes, residual, -2.0 / len(x), grad)
+        loss = 0.0
+        for codes in found:
+            residual = x - self.render(codes)
+            scatter(codes, residual, -2.0 / (len(found) * len(x)), grad)
+            loss += mean_square(residual) / len(found)
         first, second = self.arrays["atoms.first"], self.arrays["atoms.second"]
         adam(self.atoms, grad, first, second, lr, number, unit=True)
         if number % RESET_EVERY == 0 and number <= self._last_reset:
@@ -129,96 +189,11 @@ class IcflTrainer:
             self.atoms[redrawn] = new / np.linalg.norm(new, axis=1, keepdims=True)
             first[redrawn] = 0.0
             second[redrawn] = 0.0
-        return mean_square(residual)
-
-
-class TopKTrainer:
-    """TopK SAE with AuxK: own encoder, biases before and after, unit decoder rows.
-
-    The encoder starts as the decoder's transpose; the decoder's gradient loses its part along each atom; atoms silent
-    for `DEAD_STEPS` steps render the residual through their own top k, at 1/32 of the loss (Gao et al. 2024, appendix
-    A).
-    """
-
-    DEAD_STEPS = 100
-    AUX = 1.0 / 32.0
-
-    def __init__(self, m: int, p: int, sparsity: tuple[int, int], seed: int, mean: Array) -> None:
-        self.k = sparsity[0] * sparsity[1]
-        # Gao et al.: half the width, a power of two
-        self.k_aux = 2 ** max(0, int(np.log2(max(p // 2, 1))))
-        atoms = uniform_atoms(m, p, seed)
-        weights = {
-            "atoms": atoms,
-            "encoder": atoms.copy(),
-            "encoder_bias": np.zeros(m, np.float32),
-            "bias": mean.copy(),
-        }
-        self.arrays: dict[str, NDArray[Any]] = dict(weights)
-        for name, w in weights.items():
-            self.arrays[f"{name}.first"] = np.zeros_like(w)
-            self.arrays[f"{name}.second"] = np.zeros_like(w)
-        self.arrays["last_active"] = np.zeros(m, np.int64)
-
-    @property
-    def atoms(self) -> Array:
-        """Unit rows (m, p)."""
-        return self.arrays["atoms"]
-
-    @property
-    def weights(self) -> TopKWeights:
-        """Encoder and biases."""
-        return TopKWeights(self.arrays["encoder"], self.arrays["encoder_bias"], self.arrays["bias"])
-
-    def codes(self, x: Array, cancel: CancelCallback | None = None) -> Codes:
-        """Code unit rows with the parameters as they are."""
-        return TopKCoder(self.weights, self.k).encode(x, cancel=cancel)
-
-    def render(self, codes: Codes) -> Array:
-        """Bring codes back to rows."""
-        return np.asarray(decode(*codes, self.atoms) + self.arrays["bias"])
-
-    def gradients(self, x: Array, number: int, cancel: CancelCallback | None = None) -> tuple[float, dict[str, Array]]:
-        """Mean squared error of unit rows x, and the gradient of the whole loss by parameter."""
-        w = self.weights
-        codes = self.codes(x, cancel)
-        residual = x - self.render(codes)
-        last = self.arrays["last_active"]
-        last[codes[0][codes[1] > 0]] = number
-        dead = np.flatnonzero(number - last > self.DEAD_STEPS)
-        grads = {name: np.zeros_like(self.arrays[name]) for name in ("atoms", "encoder", "encoder_bias", "bias")}
-        slope = np.asarray(residual * np.float32(-2.0 / len(x)))
-        grads["bias"] += slope.sum(axis=0)
-        inputs = x - w.bias
-        self._through(codes, slope, inputs, grads)
-        if dead.size:
-            part = TopKWeights(w.encoder[dead], w.encoder_bias[dead], w.bias)
-            index, value = TopKCoder(part, min(self.k_aux, len(dead))).encode(x, cancel=cancel)
-            aux = (dead.astype(np.int32)[index], value)
-            self._through(
-                aux, (residual - decode(*aux, self.atoms)) * np.float32(-2.0 * self.AUX / len(x)), inputs, grads
-            )
-        # the encoder sees x - bias
-        grads["bias"] -= np.einsum("m,mp->p", grads["encoder_bias"], w.encoder)
-        return mean_square(residual), grads
-
-    def _through(self, codes: Codes, slope: Array, inputs: Array, grads: dict[str, Array]) -> None:
-        """Add the gradient that comes through one set of codes, given that of the rendered rows."""
-        index = codes[0]
-        scatter(codes, slope, 1.0, grads["atoms"])
-        back = (index, sampled(codes, slope, self.atoms))
-        scatter(back, inputs, 1.0, grads["encoder"])
-        grads["encoder_bias"] += np.bincount(index.ravel(), back[1].ravel(), len(self.atoms)).astype(np.float32)
-
-    def step(self, x: Array, lr: float, number: int, cancel: CancelCallback | None) -> float:
-        """Learn from unit rows x."""
-        loss, grads = self.gradients(x, number, cancel)
-        along = np.einsum("mp,mp->m", grads["atoms"], self.atoms)
-        grads["atoms"] -= along[:, None] * self.atoms
-        for name, grad in grads.items():
-            moments = (self.arrays[f"{name}.first"], self.arrays[f"{name}.second"])
-            adam(self.arrays[name], grad, *moments, lr, number, unit=name == "atoms")
         return loss
+
+    def parts(self) -> dict[str, Any]:
+        """Levels and options of the coder."""
+        return {"levels": self._levels, "select": self._select, "refit": self._refit}
 
 
 def mean_square(residual: Array) -> float:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,12 +13,20 @@ from numpy.typing import ArrayLike, NDArray
 from napari_phenolens.dictionary.blocks import Work, run_blocks
 from napari_phenolens.dictionary.errors import DictionaryError
 from napari_phenolens.dictionary.moments import GroupedMoments
+from napari_phenolens.dictionary.spectrum import (
+    TOKENS_A_COMPONENT,
+    Floor,
+    alignment,
+    components,
+    diagnosis_table,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Kind = Literal["none", "center", "pca", "tvn"]
 
 MIN_GROUP = 32  # tokens below which a group's offset is not estimated
-TOKENS_A_COMPONENT = 5  # control tokens that each kept component asks for
-_RELATIVE_TAIL = 1e-6  # components with less variance than this share of the largest are dropped
 _BLOCK = 4096
 
 
@@ -37,8 +45,8 @@ class Whitening:
     scale : float64 array (d,)
         Standard deviation of each dimension by which "tvn" divides first (ones otherwise; 0 marks a constant
         dimension).
-    floor : float
-        Share of the mean eigenvalue that is added to each.
+    floor : float or "oas"
+        Share of the mean eigenvalue that is added to each, or the rule that chose it.
     floor_value : float
         That addition itself.
     n : int
@@ -48,6 +56,10 @@ class Whitening:
     group_counts : int64 array (n_groups,) or None
     warnings : tuple of str
         What to know about the fit.
+    spectrum : float64 array (d,) or None
+        Control variance along all components, falling; None for "none", "center" and files of before it was kept.
+    aligned_to : int
+        Control tokens of the plate that it is aligned to, see `align`; 0 where it is not.
     """
 
     kind: Kind
@@ -55,12 +67,14 @@ class Whitening:
     matrix: NDArray[np.float64]
     eigenvalues: NDArray[np.float64]
     scale: NDArray[np.float64]
-    floor: float
+    floor: Floor
     floor_value: float
     n: int
     group_offset: NDArray[np.float64] | None = None
     group_counts: NDArray[np.int64] | None = None
     warnings: tuple[str, ...] = field(default=())
+    spectrum: NDArray[np.float64] | None = None
+    aligned_to: int = 0
 
     @property
     def d(self) -> int:
@@ -78,8 +92,9 @@ class Whitening:
         chunks: Iterable[Any],
         kind: Kind = "pca",
         *,
-        floor: float = 1e-3,
+        floor: Floor = 1e-3,
         keep: int | None = None,
+        tokens_a_component: int = TOKENS_A_COMPONENT,
         n_groups: int | None = None,
     ) -> Whitening:
         """Fit on control tokens in one pass.
@@ -100,12 +115,14 @@ class Whitening:
             Groups are whole numbers from 0; -1 means no group.
         kind : {"none", "center", "pca", "tvn"}
             "none": as they are; "center": minus the control mean; "pca": to zero mean and unit covariance (ICFL);
-            "tvn": standardised, then as "pca" (the first three steps of typical variation normalisation; CORAL by
-            plate is not part of it).
-        floor : float
-            0 or more.
+            "tvn": standardised, then as "pca" (the first three steps of typical variation normalisation; `align` is
+            the fourth, a plate at a time).
+        floor : float or "oas"
+            0 or more; "oas" chooses it from the number of tokens (oracle approximating shrinkage, Chen et al. 2010).
         keep : int, optional
             At most so many components, in place of one for each 5 tokens.
+        tokens_a_component : int
+            Those 5.
         n_groups : int, optional
             Number of groups; else one more than the largest seen.
 
@@ -116,8 +133,10 @@ class Whitening:
         """
         if kind not in get_args(Kind):
             raise DictionaryError(f"whitening {kind!r} is unknown; choose one of {', '.join(get_args(Kind))}")
-        if not (np.isfinite(floor) and floor >= 0):
-            raise DictionaryError(f"the eigenvalue floor is {floor!r}; give a number of 0 or more")
+        if floor != "oas" and not (isinstance(floor, (int, float)) and np.isfinite(floor) and floor >= 0):
+            raise DictionaryError(f"the eigenvalue floor is {floor!r}; give a number of 0 or more, or 'oas'")
+        if tokens_a_component < 1:
+            raise DictionaryError(f"tokens_a_component is {tokens_a_component!r}; give a whole number of 1 or more")
         if keep is not None and keep < 1:
             raise DictionaryError(f"keep is {keep!r}; give a whole number of 1 or more, or None")
         moments = GroupedMoments(n_groups)
@@ -131,6 +150,7 @@ class Whitening:
         notes: list[str] = []
         d = len(mean)
         scale, values, matrix, floor_value = np.ones(d), np.ones(d), np.eye(d), 0.0
+        spectrum: NDArray[np.float64] | None = None
         if kind == "none":
             mean = np.zeros(d)
         elif kind != "center":
@@ -138,7 +158,9 @@ class Whitening:
                 scale = np.sqrt(np.diag(covariance))
                 inverse = np.divide(1.0, scale, out=np.zeros(d), where=scale > 0)
                 covariance = covariance * inverse[:, None] * inverse[None, :]
-            values, vectors, floor_value, notes = _components(covariance, moments.n, floor, keep)
+            limit = keep if keep is not None else max(1, moments.n // tokens_a_component)
+            spectrum, vectors, floor_value, notes = components(covariance, moments.n, floor, limit)
+            values = spectrum[: vectors.shape[1]]
             matrix = vectors / np.sqrt(values + floor_value)
             if kind == "tvn":
                 matrix = matrix * inverse[:, None]
@@ -150,13 +172,76 @@ class Whitening:
             matrix=_single(matrix),
             eigenvalues=_single(values),
             scale=_single(scale),
-            floor=float(floor),
+            floor=floor if floor == "oas" else float(floor),
             floor_value=float(floor_value),
             n=moments.n,
             group_offset=None if offset is None else _single(offset),
             group_counts=None if offset is None else moments.counts(),
             warnings=tuple(notes),
+            spectrum=None if spectrum is None else _single(spectrum),
         )
+
+    def align(self, chunks: Iterable[Any], *, ridge: float = 0.5) -> Whitening:
+        """Align to one plate: that plate's controls to zero mean, and to the common spread (CORAL).
+
+        The last step of typical variation normalisation (Kenyon-Dean et al. 2024, arXiv 2411.02572): whitened tokens of
+        a plate are centred on the plate's own controls and multiplied by (C + ridge I)^(-1/2), C being those controls'
+        covariance after whitening; here also by sqrt(1 + ridge), so that a plate like the others is left as it is.
+
+        Parameters
+        ----------
+        chunks : iterable of arrays (n_i, d), or of tuples (x, groups)
+            Control tokens of the plate, as for `fit`.
+        ridge : float
+            Above 0; the larger, the less is aligned.
+
+        Returns
+        -------
+        Whitening
+            For tokens of this plate alone, with the same components and group offsets.
+
+        Raises
+        ------
+        DictionaryError
+            Fewer than two tokens, other widths, a ridge of 0 or less.
+        """
+        if not (np.isfinite(ridge) and ridge > 0):
+            raise DictionaryError(f"the ridge of the alignment is {ridge!r}; give a number above 0")
+        moments = GroupedMoments()
+        for chunk in chunks:
+            x, groups = chunk if isinstance(chunk, tuple) else (chunk, None)
+            moments.add(self(x) if groups is None else self(x, groups))
+        if moments.n < 2:
+            raise DictionaryError(f"{moments.n} control tokens of the plate came; alignment needs two at least")
+        mean, covariance = moments.corrected(None)
+        turn, notes = alignment(covariance, moments.n, ridge)
+        for note in notes:
+            warnings.warn(note, UserWarning, stacklevel=2)
+        return replace(
+            self,
+            mean=self.inverse(mean[None])[0].astype(np.float64),
+            matrix=_single(self.matrix @ turn),
+            warnings=(*self.warnings, *notes),
+            aligned_to=moments.n,
+        )
+
+    def diagnosis(self) -> pd.DataFrame:
+        """The spectrum of the controls, and what is kept of it.
+
+        Returns
+        -------
+        DataFrame
+            A row a component: ``eigenvalue``, its ``share`` of the variance and their ``cumulative`` sum, ``floored``
+            (with the floor), ``kept``, ``whitened`` (the controls' variance along it after whitening: 1 without floor;
+            NaN where it is dropped) and ``noise_gain`` (by how much whitening magnifies this direction next to the
+            first one). `attrs` has kind, n, d, p, floor, floor_value, tokens_a_component (as it came out) and warnings.
+
+        Raises
+        ------
+        DictionaryError
+            For kinds "none" and "center", which look at no spectrum.
+        """
+        return diagnosis_table(self)
 
     def __call__(self, x: ArrayLike, groups: ArrayLike | None = None) -> NDArray[np.float32]:
         """Whiten tokens.
@@ -215,7 +300,10 @@ class Whitening:
         rows = np.asarray(y, np.float64)
         if rows.ndim != 2 or rows.shape[1] != self.p:
             raise DictionaryError(f"whitened rows have shape {rows.shape}; this whitening gives (n, {self.p})")
-        back = (self.scale**2)[:, None] * self.matrix * (self.eigenvalues + self.floor_value)
+        if self.aligned_to:
+            back = np.linalg.pinv(self.matrix).T
+        else:
+            back = (self.scale**2)[:, None] * self.matrix * (self.eigenvalues + self.floor_value)
         return np.asarray(rows @ back.T + self.mean, dtype=np.float32)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
@@ -229,17 +317,20 @@ class Whitening:
         if self.group_offset is not None and self.group_counts is not None:
             arrays["group_offset"] = self.group_offset.astype(np.float32)
             arrays["group_counts"] = self.group_counts
+        if self.spectrum is not None:
+            arrays["spectrum"] = self.spectrum.astype(np.float32)
         return arrays
 
     def meta(self) -> dict[str, Any]:
         """What is not an array, ready for JSON."""
-        return {
+        meta = {
             "kind": self.kind,
             "n": self.n,
             "floor": self.floor,
             "floor_value": self.floor_value,
             "warnings": list(self.warnings),
         }
+        return meta | ({"aligned_to": self.aligned_to} if self.aligned_to else {})
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, ArrayLike], meta: Mapping[str, Any]) -> Whitening:
@@ -250,12 +341,14 @@ class Whitening:
             counts = np.array(arrays["group_counts"], np.int64) if "group_counts" in arrays else None
             return cls(
                 kind=meta["kind"],
-                floor=float(meta["floor"]),
+                floor="oas" if meta["floor"] == "oas" else float(meta["floor"]),
                 floor_value=float(meta["floor_value"]),
                 n=int(meta["n"]),
                 group_offset=offset,
                 group_counts=counts,
                 warnings=tuple(meta.get("warnings", ())),
+                spectrum=np.array(arrays["spectrum"], np.float64) if "spectrum" in arrays else None,
+                aligned_to=int(meta.get("aligned_to", 0)),
                 **parts,
             )
         except KeyError as missing:
@@ -267,28 +360,3 @@ class Whitening:
 def _single(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Round to single precision, in which all but the mean is saved: a saved whitening gives the very same numbers."""
     return values.astype(np.float32).astype(np.float64)
-
-
-def _components(
-    covariance: NDArray[np.float64], n: int, floor: float, keep: int | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float, list[str]]:
-    """Kept eigenvalues (falling), their vectors (d, p) with settled signs, the floor, and what to warn of."""
-    d = len(covariance)
-    values, vectors = np.linalg.eigh(covariance)
-    values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
-    if values[0] <= 0:
-        raise DictionaryError(
-            "the control tokens are all the same; whitening has nothing to go by: check the control wells"
-        )
-    floor_value = floor * float(values.mean())
-    limit = keep if keep is not None else max(1, n // TOKENS_A_COMPONENT)
-    p = max(1, min(int((values > _RELATIVE_TAIL * values[0]).sum()), limit))
-    notes = []
-    if n < TOKENS_A_COMPONENT * d:
-        notes.append(
-            f"only {n} control tokens for {d} dimensions; {TOKENS_A_COMPONENT * d} or more are wanted: "
-            f"{p} components are kept, and the last of them are uncertain"
-        )
-    vectors = vectors[:, :p]
-    largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(p)]
-    return values[:p], vectors * np.where(largest < 0, -1.0, 1.0), floor_value, notes

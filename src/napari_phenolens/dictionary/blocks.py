@@ -29,7 +29,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 @lru_cache(maxsize=1)
 def _blas() -> Any:
-    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+    from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
 

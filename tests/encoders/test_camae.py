@@ -172,3 +172,17 @@ def test_the_decoder_tells_channels_apart_and_learns():
         optimiser.step()
         losses.append(loss.item())
     assert losses[-1] < 0.1 * losses[0]
+
+
+@pytest.mark.parametrize(("channels", "block", "margin"), [(1, 1, 2), (3, 4, 2), (2, 6, 7), (2, 4, 0)])
+def test_inner_tokens_are_those_of_the_whole_tile(channels, block, margin):
+    encoder = load_encoder("camae-micro", device="cpu", block=block)
+    pixels = torch.randn(2, channels, 128, 128, generator=torch.Generator().manual_seed(0))
+    inner = slice(margin, 16 - margin)
+    whole = encoder.forward_tensor(pixels)[:, :, inner, inner]
+    found = encoder.forward_inner(pixels, margin)
+    assert found.shape == whole.shape
+    torch.testing.assert_close(found, whole, atol=2e-5, rtol=1e-5)
+    assert encoder.forward_inner(pixels[:0], margin).shape == (0, *whole.shape[1:])
+    with pytest.raises(EncoderError, match="128 x 128"):
+        encoder.forward_inner(pixels[..., :64], margin)

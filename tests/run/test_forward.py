@@ -26,6 +26,8 @@ from napari_phenolens.run.token_store import TokenStore
 class Watched:
     """camae-micro that counts, and fails where it is told to."""
 
+    forward_inner = None  # it has the whole forward alone
+
     def __init__(self, device="cpu", most=10**9, lost_after=10**9):
         self.inner = load_encoder("camae-micro", device="cpu", block=1)
         self.device, self.most, self.lost_after = device, most, lost_after
@@ -49,7 +51,7 @@ class Played(Lane):
 
     def __init__(self, encoder, *, compiled=False):
         self.encoder, self.name, self.where = encoder, encoder.device, torch.device("cpu")
-        self.dtype, self._call, self._streams = None, encoder.forward_tensor, threading.local()
+        self.dtype, self._call, self._streams = None, lanes._inner_of(encoder), threading.local()
 
     @property
     def is_cpu(self):
@@ -149,6 +151,31 @@ def test_a_lost_device_is_made_up_for_by_the_cpu_with_one_message(finished, plat
     assert same_codes(run, finished, run.wells, (0, 1)) >= 0.999
 
 
+def test_a_device_with_too_little_memory_leaves_the_work_to_the_cpu(finished, plate, tmp_path, devices):
+    devices[1]["gpu:0"] = {"most": 0}
+    with pytest.warns(UserWarning, match=r"gpu:0 has stopped working \(tried to allocate 1 tiles\)"):
+        run = apply_lens(finished.lens, plate, tmp_path / "run", tokens=tmp_path / "t", device="gpu:0", batch=4)
+    assert run.complete and not len(run.skipped) and same_codes(run, finished, run.wells, (0, 1)) >= 0.999
+
+
+def test_an_encoder_that_fails_ends_the_run_and_skips_no_field(finished, plate, tmp_path, devices):
+    devices[1]["cpu"] = {"lost_after": 6}
+    with pytest.raises(RuntimeError, match="CUDA error"):
+        apply_lens(finished.lens, plate, tmp_path / "run", tokens=tmp_path / "t", device="cpu")
+    devices[1].clear()
+    again = apply_lens(finished.lens, plate, tmp_path / "run", tokens=tmp_path / "t", device="cpu")
+    assert again.complete and not len(again.skipped)
+
+
+def test_damaged_tokens_are_computed_again(finished, plate, tmp_path):
+    tokens = tmp_path / "t"
+    shutil.copytree(finished.path.parent / "tokens", tokens)
+    chunk = next((tokens / finished.plan.tokens / "B01" / "0").glob("c/*/*"))
+    chunk.write_bytes(chunk.read_bytes()[:100])
+    run = apply_lens(finished.lens, plate, tmp_path / "run", tokens=tokens, device="cpu")
+    assert_same(finished.path, run.path)
+
+
 def test_several_devices_share_the_work_and_one_may_go(finished, plate, tmp_path, devices):
     loaded, told = devices
     two = {"device": "gpu:0,gpu:1", "batch": 4, "precision": "float32"}
@@ -200,7 +227,7 @@ def test_tokens_do_not_depend_on_the_number_of_threads(plate, finished, monkeypa
 def played(most=10**9, forward=None):
     lane = Played(Watched("gpu:0", most=most))
     if forward is not None:
-        lane.forward = lambda tiles: forward(tiles, lane.dtype)
+        lane.forward = lambda tiles, margin=0: forward(tiles, lane.dtype)
     return lane
 
 

@@ -8,11 +8,13 @@ permutes the tokens and nothing else (the idea of CA-MAE, Kraus et al., CVPR 202
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from timm.layers.mlp import Mlp
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
+from torch.nn.functional import linear, scaled_dot_product_attention
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,36 @@ def sincos_positions(rows: int, columns: int, dim: int) -> Tensor:
     row = torch.cat([y.sin(), y.cos()], dim=1)[:, None].expand(rows, columns, -1)
     column = torch.cat([x.sin(), x.cos()], dim=1)[None].expand(rows, columns, -1)
     return torch.cat([row, column], dim=2).reshape(rows * columns, dim).float()
+
+
+def rows_of_block(block: Any, tokens: Tensor, rows: Tensor) -> Tensor:
+    """Give what a block gives for some tokens alone: all are looked at, but only these look, and only they are mixed.
+
+    Parameters
+    ----------
+    block : Block
+        timm's, without the norms and gates that are off by default.
+    tokens : Tensor
+        ``(n, count, dim)``.
+    rows : Tensor
+        ``(kept,)`` int64, which tokens.
+
+    Returns
+    -------
+    Tensor
+        ``(n, kept, dim)``.
+    """
+    attention, normed = block.attn, block.norm1(tokens)
+    n, count, dim = normed.shape
+    weight, bias = attention.qkv.weight, attention.qkv.bias
+    q = linear(normed[:, rows], weight[:dim], bias[:dim])
+    kv = linear(normed, weight[dim:], bias[dim:]).reshape(n, count, 2, attention.num_heads, -1)
+    k, v = kv.permute(2, 0, 3, 1, 4).unbind(0)
+    q = q.reshape(n, len(rows), attention.num_heads, -1).transpose(1, 2)
+    seen = scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, len(rows), dim)
+    kept = tokens[:, rows] + attention.proj(seen)
+    out: Tensor = kept + block.mlp(block.norm2(kept))
+    return out
 
 
 class CAMAEEncoder(nn.Module):

@@ -6,9 +6,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
-from napari_phenolens.encoders.camae import CAMAEConfig, CAMAEDecoder, CAMAEEncoder
+from napari_phenolens.encoders.camae import CAMAEConfig, CAMAEDecoder, CAMAEEncoder, rows_of_block
 from napari_phenolens.encoders.errors import EncoderError
 from napari_phenolens.encoders.torch_encoder import TorchEncoder, check_block
 from napari_phenolens.encoders.weights import packaged, read_safetensors, sha256_of
@@ -61,6 +62,23 @@ class CAMAEMicro(TorchEncoder):
         self._network = network.eval().to(device)
         self.blocks, self.block, self.dim, self.patch = config.depth, block, config.dim, config.patch
         self.device, self.sha256 = device, sha256_of(path)
+
+    def forward_inner(self, pixels: Tensor, margin: int) -> Tensor:
+        """Give the tokens of a tile's inner part; in the last block the rim is looked at, and no more."""
+        n, c, y, x = pixels.shape
+        self.check_sizes(c, y, x)
+        if not (margin and n):
+            return super().forward_inner(pixels, margin)
+        with torch.no_grad():
+            tokens, rows, columns = self._network.embed(pixels.float())
+            tokens = tokens.reshape(n, c * rows * columns, self.dim)
+            *first, last = self._network.blocks[: self.block]
+            for layer in first:
+                tokens = layer(tokens)
+            place = torch.arange(c * rows * columns, device=tokens.device).reshape(c, rows, columns)
+            kept = place[:, margin : rows - margin, margin : columns - margin]
+            tokens = rows_of_block(last, tokens, kept.reshape(-1))
+        return tokens.reshape(n, *kept.shape, self.dim)
 
     def forward_blocks(self, pixels: Tensor, blocks: Sequence[int]) -> dict[int, Tensor]:
         """Give the tokens of some blocks; the last block's too before the final norm, so that all are treated alike."""

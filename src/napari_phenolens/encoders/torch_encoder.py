@@ -71,6 +71,14 @@ class TorchEncoder(ABC):
         """Encode pixels on the device, see `Encoder.forward_tensor`."""
         return self.forward_tensors(pixels, [self.block])[self.block]
 
+    def forward_inner(self, pixels: Tensor, margin: int) -> Tensor:
+        """Give what `forward_tensor` gives, without a rim of `margin` tokens on each side of a tile.
+
+        A network may leave out work whose result only the rim would show.
+        """
+        tokens = self.forward_tensor(pixels)
+        return tokens[:, :, margin : tokens.shape[2] - margin, margin : tokens.shape[3] - margin]
+
     def forward_tensors(self, pixels: Tensor, blocks: Sequence[int]) -> dict[int, Tensor]:
         """Encode pixels on the device for several blocks, see `Encoder.forward_tensors`."""
         self._check_blocks(blocks)

@@ -99,10 +99,10 @@ def apply_lens(
     folder.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(folder / ".lock")
     try:
-        lock.acquire(timeout=0)
+        held = lock.acquire(timeout=0)
     except filelock.Timeout as error:
         raise RunError(f"{folder}: another process is writing this run; wait for it or stop it") from error
-    with lock:
+    with held:  # entering the lock itself would take it twice, and leave it taken while an error is looked at
         engine = Engine(
             lambda where: _encoder(lens, weights, where), device, batch=batch, precision=precision, compiled=compiled
         )

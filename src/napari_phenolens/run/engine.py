@@ -152,24 +152,31 @@ class Engine:
         """Give the encoder on the first device."""
         return self._lane(self._device(0)).encoder
 
-    def prepare(self, image: npt.NDArray[Any], settings: TokenSettings) -> None:
+    def prepare(self, image: npt.NDArray[Any], settings: TokenSettings) -> Choices:
         """Settle precision and batch on a field of the plate, where that is open; it decides how fields are bundled."""
         with self._lock:
             lane = self._lane(self._device(0))
             known = self.choices
             if known.precision and known.batch:
-                return
+                return known
             plan, batch = settings.plan_of(image), known.batch or self._batch or 0
             if lane.is_cpu:
                 # Half precision is slow on most CPUs; on one that has bfloat16 it took half the time, but a third of
                 # the patches of a field of BBBC013 then had other atoms in their codes.
-                self._choose(Choices(batch or cpu_batch(image.shape[0], plan.tile), 0, "float32"))
-                return
+                return self._choose(Choices(batch or cpu_batch(image.shape[0], plan.tile), 0, "float32"))
             with lane.at_work():
                 tiles = self._tiles(lane, image, settings, plan)[:PROBE_TILES]
-                precision = settle_precision(lane, tiles, known.precision or self._precision)
+                precision = ""
+                while not precision:
+                    try:
+                        precision = settle_precision(lane, tiles, known.precision or self._precision)
+                    except (RuntimeError, MemoryError) as error:
+                        if not is_out_of_memory(error) or len(tiles) == 1:
+                            raise
+                        lane.relieve()
+                        tiles = tiles[: len(tiles) // 2]
                 batch = batch or find_batch(lane, tiles)
-            self._choose(Choices(batch, batch * BUNDLE_BATCHES, precision))
+            return self._choose(Choices(batch, batch * BUNDLE_BATCHES, precision))
 
     def encode(
         self,
@@ -210,16 +217,16 @@ class Engine:
         Raises
         ------
         RunError
-            Where a single tile does not fit into memory.
+            Where a single tile does not fit into the memory of the CPU.
         """
         want = [True] * len(images) if needed is None else list(needed)
         while True:
             device = self._device(number)
             try:
-                self.prepare(images[0], settings)
+                choices = self.prepare(images[0], settings)  # another thread may lose the device, and with it these
                 lane = self._lane(device)
                 with lane.at_work():
-                    return self._on(lane, images, settings, want, finish, shift, stop)
+                    return self._on(lane, choices.batch, images, settings, want, finish, shift, stop)
             except RuntimeError as error:
                 if device.startswith("cpu"):
                     raise
@@ -237,11 +244,11 @@ class Engine:
 
     def probe(self, image: npt.NDArray[Any], settings: TokenSettings) -> float:
         """Give the seconds that a tile takes on the first device: two batches (for each thread), once warm."""
-        self.prepare(image, settings)
+        batch = self.prepare(image, settings).batch
         lane = self._lane(self._device(0))
         with lane.at_work():
             tiles = self._tiles(lane, image, settings, settings.plan_of(image))
-            tiles = tiles[torch.arange(self.choices.batch, device=tiles.device) % len(tiles)]
+            tiles = tiles[torch.arange(batch, device=tiles.device) % len(tiles)]
             lane.map(lane.forward, [tiles] * lane.abreast)
             lane.wait()
             start = time.perf_counter()
@@ -250,7 +257,7 @@ class Engine:
         return (time.perf_counter() - start) / (2 * lane.abreast * len(tiles))
 
     def _on(
-        self, lane: Lane, images: Sequence[npt.NDArray[Any]], settings: TokenSettings, needed: list[bool],
+        self, lane: Lane, size: int, images: Sequence[npt.NDArray[Any]], settings: TokenSettings, needed: list[bool],
         finish: Callable[[Tensor], Tensor] | None, shift: tuple[int, int], stop: Callable[[], bool] | None,
     ) -> list[npt.NDArray[Any] | None]:  # fmt: skip
         plans = [settings.plan_of(image) for image in images]
@@ -258,7 +265,6 @@ class Engine:
         tiles = parts[0] if len(parts) == 1 else torch.cat(parts)
         ends = np.cumsum([len(p.origins) for p in plans])
         used = np.repeat(needed, [len(p.origins) for p in plans])
-        size = self.choices.batch
         starts = [s for s in range(0, len(tiles), size) if used[s : s + size].any()]
 
         def work(start: int) -> Tensor:
@@ -293,16 +299,18 @@ class Engine:
     def _forward(self, lane: Lane, tiles: Tensor, settings: TokenSettings, plan: TilePlan) -> Tensor:
         """Give the kept tokens of a batch, channels pooled; in smaller batches where memory does not last."""
         try:
-            tokens = lane.forward(tiles)
+            tokens = lane.forward(tiles, plan.margin)
             with torch.inference_mode():
-                return pool_channels(tokens[:, :, plan.inner, plan.inner], settings.channel_pooling)
+                return pool_channels(tokens, settings.channel_pooling)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
+            if len(tiles) == 1 and not lane.is_cpu:
+                raise  # the CPU has more
             if len(tiles) == 1:
                 raise RunError(
                     f"{lane.name}: a single tile of {settings.tile} px does not fit into memory ({error}); "
-                    "close other programs, or compute on another device"
+                    "close other programs, or take another machine"
                 ) from error
         lane.relieve()
         with self._lock:
@@ -325,12 +333,13 @@ class Engine:
                     self._lanes[device].dtype = PRECISIONS[self.choices.precision]
             return self._lanes[device]
 
-    def _choose(self, choices: Choices) -> None:
+    def _choose(self, choices: Choices) -> Choices:
         self.choices = choices
         for lane in self._lanes.values():
             lane.dtype = PRECISIONS[choices.precision]
         for keep in self._records:
             keep(choices)
+        return choices
 
     def _lost(self, device: str, error: RuntimeError) -> None:
         """Go on without a device that fails; said once for each."""
@@ -342,10 +351,8 @@ class Engine:
             goes = "the CPU, which is slower" if self.is_cpu else ", ".join(self.devices)
             warnings.warn(f"{device} has stopped working ({reason}); the rest is computed on {goes}", stacklevel=2)
             if self.is_cpu:
-                self.choices, self._records = (
-                    Choices(),
-                    [],
-                )  # the CPU's own; what suited the lost device stays on record
+                self.choices = Choices()  # the CPU's own
+                self._records = []  # what suited the lost device stays on record
 
 
 def cpu_batch(channels: int, tile: int) -> int:

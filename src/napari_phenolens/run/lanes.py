@@ -27,6 +27,19 @@ FIRST_BATCH, LAST_BATCH = 8, 1024  # tiles between which the batch of an acceler
 WORTH = 0.05  # share of time a tile that twice the batch must save
 
 
+def _inner_of(encoder: Encoder) -> Callable[[Tensor, int], Tensor]:
+    """Give the forward to a tile's inner tokens: the encoder's own, which may save work, or a part of its whole one."""
+    own: Callable[[Tensor, int], Tensor] | None = getattr(encoder, "forward_inner", None)
+    if own is not None:
+        return own
+
+    def part(tiles: Tensor, margin: int) -> Tensor:
+        tokens = encoder.forward_tensor(tiles)
+        return tokens[:, :, margin : tokens.shape[2] - margin, margin : tokens.shape[3] - margin]
+
+    return part
+
+
 class Lane:
     """An encoder on one device.
 
@@ -45,9 +58,9 @@ class Lane:
         self.name = encoder.device
         self.where = torch.device(encoder.device)
         self.dtype: torch.dtype | None = None
-        self._call: Callable[[Tensor], Tensor] = encoder.forward_tensor
+        self._call = _inner_of(encoder)
         if compiled:
-            self._call = torch.compile(encoder.forward_tensor, dynamic=True)
+            self._call = torch.compile(self._call, dynamic=True)
         self._streams = threading.local()
 
     @property
@@ -60,11 +73,11 @@ class Lane:
         """Batches that are under way side by side."""
         return 1
 
-    def forward(self, tiles: Tensor) -> Tensor:
-        """Encode tiles ``(n, c, y, x)``, in the precision settled on; tokens come as float32."""
+    def forward(self, tiles: Tensor, margin: int = 0) -> Tensor:
+        """Encode tiles ``(n, c, y, x)`` in the precision settled on; tokens are float32, without a rim of `margin`."""
         half = nullcontext() if self.dtype is None else torch.autocast(self.where.type, self.dtype)
         with torch.inference_mode(), half:
-            return self._call(tiles).float()
+            return self._call(tiles, margin).float()
 
     def map(self, work: Callable[[Item], Out], items: Sequence[Item]) -> list[Out]:
         """Do the work on each item, in their order: one after the other, since the device itself is parallel."""

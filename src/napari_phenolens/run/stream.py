@@ -158,8 +158,9 @@ def stream(
     offset_of = _Offsets(offsets)
     try:
         for (_, part), outcome in steps:
-            for where, given in part:
-                found = outcome if isinstance(outcome, BaseException) else given
+            if isinstance(outcome, BaseException):  # no fault of a field: the encoder or the machine fails
+                raise outcome
+            for where, found in part:
                 if where not in asked:
                     continue
                 if isinstance(found, BAD_FIELD):

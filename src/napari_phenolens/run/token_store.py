@@ -85,8 +85,8 @@ class HalfPrecision:
         """Give ``(..., d)`` float16, where the tokens are: arrays give arrays, tensors tensors."""
         if not isinstance(tokens, Tensor):
             return self.pack(torch.from_numpy(np.ascontiguousarray(tokens, np.float32))).numpy()
-        centre, spread = (torch.from_numpy(v).to(tokens.device) for v in (self.centre, self.spread))
-        return ((tokens - centre) / spread).clamp_(-65000, 65000).half()
+        factor, term = (torch.from_numpy(v).to(tokens.device) for v in (1 / self.spread, -self.centre / self.spread))
+        return torch.addcmul(term, tokens, factor).clamp_(-65000, 65000).half()
 
     def unpack(self, packed: npt.NDArray[np.float16]) -> Floats:
         """Give ``(..., d)`` float32 tokens."""
@@ -151,10 +151,13 @@ class TokenStore:
         return (self.path / well / str(place) / "zarr.json").exists()
 
     def get(self, well: str, place: int) -> npt.NDArray[np.float16] | None:
-        """Give the packed tokens ``(patches, d)`` of a well's field by its place, or None where they are not there."""
+        """Give a field's packed tokens ``(patches, d)``, or None where they are not there or not whole."""
         if not self.has(well, place):
             return None
-        return np.asarray(zarr.open_array(self.path / well / str(place), mode="r")[:])
+        try:
+            return np.asarray(zarr.open_array(self.path / well / str(place), mode="r")[:])
+        except (OSError, ValueError, KeyError):  # damaged: they can be computed again
+            return None
 
     def put(self, well: str, place: int, packed: npt.NDArray[np.float16]) -> bool:
         """Write a field's packed tokens; False where the limit or the free space forbids it."""

@@ -32,11 +32,14 @@ def test_report(repo, shared_data, make_run, monkeypatch):
     monkeypatch.setattr(report, "translocation_ratio", lambda plate, wells: measured.loc[wells])
     args = argparse.Namespace(bootstrap=60, splits=12, split_bootstrap=4, seed=0)
     text = report.report(run, plate, args)
-    assert text.count("| **features** |") == 2 and text.count("top ten: [5,") == 2
-    row = next(line for line in text.splitlines() if line.startswith("| **features**")).split("|")
+    assert text.count("| **feature** |") == 2 and text.count("top ten: [5,") == 2
+    row = next(line for line in text.splitlines() if line.startswith("| **feature**")).split("|")
     assert float(row[8].split()[0]) > 0.98  # dose, best of ten
     assert len(row) == len(report.HEAD) + 2
     assert "chosen on the other drug: 5" in text
+    score = next(line for line in text.splitlines() if line.startswith("| **phenotype score**")).split("|")
+    assert len(score) == len(row) and score[8].strip() == "-"
+    assert np.isfinite(float(score[2].split()[0])) and text.count("features of the phenotype score: ") == 2
     ratio = report.signed(report.Interval(0.5, 0.4, 0.7), -1.0)
     assert (ratio.value, ratio.low, ratio.high) == (-0.5, -0.7, -0.4)
 

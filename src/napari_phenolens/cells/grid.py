@@ -71,7 +71,8 @@ def _block_sum(values: NDArray[np.float64], patch: int, h: int, w: int) -> NDArr
     kept = values[: h * patch, : w * patch]
     if kept.shape != (h * patch, w * patch):
         kept = np.pad(kept, ((0, h * patch - kept.shape[0]), (0, w * patch - kept.shape[1])))
-    summed: NDArray[np.float64] = kept.reshape(h, patch, w, patch).sum((1, 3))
+    # rows first: whole lines are added, and little is left for the short sums
+    summed: NDArray[np.float64] = kept.reshape(h, patch, w * patch).sum(1).reshape(h, w, patch).sum(2)
     return summed
 
 

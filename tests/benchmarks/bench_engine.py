@@ -6,6 +6,7 @@ asserts nothing and prints, all in one run,
 - the time of the bare encoder forward on ready batches, and of the whole `apply_lens` (nothing stored before) on the
   same wells, and their ratio (aim: at most 1.15 on the CPU). The bare forward is timed before and after, and taken in
   the faster of two ways: one batch after the other over all of torch's threads, or a batch a thread as the engine does;
+  it gives whole tiles, while the engine may leave out what only their rim needs;
 - the share of the machine's product of matrices that the bare forward reaches, beside a plain timm transformer of the
   same size that is given the same batches (aim: not slower);
 - the peak memory of a run over 96 wells and of one over the same wells four times (aim: less than 10 % apart).

@@ -202,7 +202,7 @@ def test_options_of_the_fit() -> None:
     errors = [np.linalg.norm(x - d.decode(*d.encode(x))) for d in (fitted, plain)]
     assert errors[0] < errors[1]
     with pytest.warns(UserWarning, match="not to settle"):
-        fit_dictionary(X[:100], 8, (2, 2), steps=2, lr=0.05)
+        fit_dictionary(X[:100], 8, (2, 2), steps=2, lr=0.02)
     with pytest.warns(UserWarning, match="decay 'none'"):
         fit_dictionary(X[:100], 8, (2, 2), steps=2, lr=4e-3, decay="none")
     for options, words in [

@@ -94,7 +94,7 @@ def fit_dictionary(
         Default: as many as atoms, between 1,024 and 4,096; never more than there are training rows.
     lr : float, optional
         Default 1e-3 (pursuit) or 3e-3 (TopK, BatchTopK). A step should stay well below an entry of an atom,
-        1 / sqrt(p): pursuit with more than 0.04 of it is warned of.
+        1 / sqrt(p): pursuit is warned of more than a tenth of it, without decay of more than a hundredth.
     warmup : int, optional
         Steps of the warm-up.
     decay : {"cosine", "none"}

@@ -94,9 +94,12 @@ def _focus(channel: NDArray[Any], foreground: NDArray[np.bool_], patch: int) -> 
     """log10 of fine over coarse band energy on foreground; NaN where there is none."""
     if not foreground.any():
         return float("nan")
-    from napari_phenolens.cells.smoothing import gaussian
+    from scipy import ndimage as ndi
 
-    levels = [gaussian(channel, sigma, truncate=3.0) for sigma in (1.0, 2.0, 4.0)]
+    levels = [
+        ndi.gaussian_filter(channel.astype(np.float32), sigma, mode="reflect", truncate=3.0)
+        for sigma in (1.0, 2.0, 4.0)
+    ]
     fine, coarse = (float(patch_share((a - b) ** 2, patch)[foreground].mean()) for a, b in itertools.pairwise(levels))
     if fine <= 0.0 or coarse <= 0.0:
         return float("nan")

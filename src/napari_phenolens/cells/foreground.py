@@ -159,7 +159,7 @@ class Foreground:
         image: NDArray[Any],
         channels: Sequence[str],
         nuclei: Labels | None = None,
-        squared: NDArray[np.integer[Any]] | None = None,
+        away: NDArray[np.floating[Any]] | None = None,
     ) -> Mask:
         """Part a field's pixels.
 
@@ -171,8 +171,8 @@ class Foreground:
             Names of its channels, in its order.
         nuclei : ndarray (Y, X) int, optional
             Labels of this field's nuclei where they are known already (kind ``nuclei``).
-        squared : ndarray (Y, X) int, optional
-            What `nearest_label` gives of them, where it is known already.
+        away : ndarray (Y, X), optional
+            Distance in px from the nearest of them, as `nearest_label` gives it, where it is known already.
 
         Returns
         -------
@@ -184,6 +184,8 @@ class Foreground:
         CellsError
             Where a channel that the rule needs is missing or the shapes do not fit.
         """
+        from scipy import ndimage as ndi
+
         pixels = _checked(image, channels)
         shape = pixels.shape[1:]
         if self.kind == "none":
@@ -196,17 +198,14 @@ class Foreground:
                 )
             if not labels.any():
                 return np.zeros(shape, np.bool_)
-            if squared is None:
-                from napari_phenolens.cells.distance import nearest_label
-
-                squared, _ = nearest_label(labels)
-            near: Mask = np.sqrt(squared.astype(np.float64)) <= float(self.distance or 0.0)
+            if away is None:
+                away = ndi.distance_transform_edt(labels == 0)
+            near: Mask = away <= float(self.distance or 0.0)
             return near
-        from napari_phenolens.cells.smoothing import gaussian
-
         above = np.zeros(shape, np.bool_)
         for name, threshold in self.thresholds.items():
-            above |= gaussian(pixels[self._place(name, channels)], self.smooth) > threshold
+            channel = pixels[self._place(name, channels)].astype(np.float32)
+            above |= ndi.gaussian_filter(channel, self.smooth, mode="reflect") > threshold
         return above
 
     def patches(
@@ -215,13 +214,13 @@ class Foreground:
         channels: Sequence[str],
         patch: int,
         nuclei: Labels | None = None,
-        squared: NDArray[np.integer[Any]] | None = None,
+        away: NDArray[np.floating[Any]] | None = None,
     ) -> Mask:
         """Part a field's patches: foreground where at least half of the patch's pixels inside the field are.
 
         Parameters
         ----------
-        image, channels, nuclei, squared
+        image, channels, nuclei, away
             As in `mask`.
         patch : int
             Edge of a patch in pixels.
@@ -230,7 +229,7 @@ class Foreground:
         -------
         ndarray (h, w) bool
         """
-        kept: Mask = patch_share(self.mask(image, channels, nuclei, squared), patch) >= 0.5
+        kept: Mask = patch_share(self.mask(image, channels, nuclei, away), patch) >= 0.5
         return kept
 
     def to_dict(self) -> dict[str, Any]:
@@ -290,9 +289,9 @@ def _median_diameter(
 
 def _threshold(images: Sequence[NDArray[Any]], smooth: float) -> float:
     """Background level of the fields that show most of it, and some spreads."""
-    from napari_phenolens.cells.smoothing import gaussian
+    from scipy import ndimage as ndi
 
-    each = [background_level(gaussian(image, smooth)) for image in images]
+    each = [background_level(ndi.gaussian_filter(image.astype(np.float32), smooth, mode="reflect")) for image in images]
     # in a confluent field the mode is cytoplasm: the lower quarter of the fields tells the background
     level = float(np.quantile([value for value, _ in each], 0.25))
     spread = float(np.median([value for _, value in each]))

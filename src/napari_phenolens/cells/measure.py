@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def expand_cells(
     nuclei: NDArray[np.integer[Any]],
     distance: float,
-    near: tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]] | None = None,
+    near: tuple[NDArray[np.floating[Any]], NDArray[np.integer[Any]]] | None = None,
 ) -> NDArray[np.int32]:
     """Grow nuclei into cells by a fixed distance; where two meet, the nearer nucleus wins.
 
@@ -41,8 +41,8 @@ def expand_cells(
         from napari_phenolens.cells.distance import nearest_label
 
         near = nearest_label(nuclei)
-    squared, nearest = near
-    return np.where(np.sqrt(squared.astype(np.float64)) <= distance, nearest, 0).astype(np.int32)
+    away, nearest = near
+    return np.where(away <= distance, nearest, 0).astype(np.int32)
 
 
 def pooling_weights(labels: NDArray[np.integer[Any]], patch: int) -> csr_matrix:

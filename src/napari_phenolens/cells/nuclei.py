@@ -51,9 +51,6 @@ def segment_nuclei(image: Image, pixel_size: float | None = None) -> Labels:
     from scipy import ndimage as ndi
     from skimage.segmentation import watershed
 
-    from napari_phenolens.cells.distance import distance_inside
-    from napari_phenolens.cells.smoothing import gaussian
-
     pixels = np.asarray(image)
     if pixels.ndim != 2:
         raise CellsError(
@@ -64,22 +61,22 @@ def segment_nuclei(image: Image, pixel_size: float | None = None) -> Labels:
         return none
     pixels = np.nan_to_num(pixels.astype(np.float32, copy=False))
     sigma = 1.2 if pixel_size is None else float(np.clip(_SIGMA_UM / pixel_size, 0.8, 4.0))
-    light, spread = _above_background(gaussian(pixels, sigma))
+    light, spread = _above_background(ndi.gaussian_filter(pixels, sigma, mode="reflect"))
     cut = _threshold(light, spread)
     if cut is None:
         # few nuclei or none; single hot pixels must not pass for nuclei
-        calm = gaussian(ndi.median_filter(pixels, 3), sigma)
+        calm = ndi.gaussian_filter(ndi.median_filter(pixels, 3), sigma, mode="reflect")
         light, spread = _above_background(calm)
         cut = _threshold_of_few(light, spread)
         if cut is None:
             return none
-    mask = _opened(light > cut)
+    mask = ndi.binary_opening(light > cut, iterations=1)
     # every second pixel tells how large nuclei are, before the holes in them are filled
     half = mask[::2, ::2]
-    rough = _typical_radius(half, 2.0 * distance_inside(half), pixel_size)
+    rough = _typical_radius(half, 2.0 * ndi.distance_transform_edt(half), pixel_size)
     if rough is not None:
         mask = _without_holes(mask, rough)
-    distance = distance_inside(mask)
+    distance = ndi.distance_transform_edt(mask)
     radius = _typical_radius(mask, distance, pixel_size)
     if radius is None:
         return none
@@ -87,21 +84,6 @@ def segment_nuclei(image: Image, pixel_size: float | None = None) -> Labels:
     labels = _own_rim(watershed(-distance, seeds, mask=mask), light, radius)
     # parts of the mask whose peak was too low for a seed are debris and stay out
     return _believable(labels, radius, pixel_size)
-
-
-def _opened(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Open a mask with a cross of five pixels; beyond the border there is nothing."""
-    core = mask.copy()
-    core[[0, -1]] = core[:, [0, -1]] = False
-    inner = core[1:-1, 1:-1]
-    for other in (mask[:-2, 1:-1], mask[2:, 1:-1], mask[1:-1, :-2], mask[1:-1, 2:]):
-        inner &= other
-    wide = core.copy()
-    wide[1:] |= core[:-1]
-    wide[:-1] |= core[1:]
-    wide[:, 1:] |= core[:, :-1]
-    wide[:, :-1] |= core[:, 1:]
-    return wide
 
 
 def _above_background(smooth: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
@@ -179,11 +161,10 @@ def _typical_radius(mask: NDArray[np.bool_], distance: NDArray[np.float64], pixe
 
 def _seeds(distance: NDArray[np.float32], radius: float) -> Labels:
     """One seed a nucleus: maxima of the smoothed distance at least about a radius apart."""
+    from scipy import ndimage as ndi
     from skimage.feature import peak_local_max
 
-    from napari_phenolens.cells.smoothing import gaussian
-
-    smooth = gaussian(distance, max(1.0, radius / 5))
+    smooth = ndi.gaussian_filter(distance, max(1.0, radius / 5))
     peaks = peak_local_max(
         smooth, min_distance=max(2, round(0.75 * radius)), threshold_abs=0.3 * radius, exclude_border=False
     )

@@ -62,10 +62,10 @@ def look(field: Field, settings: TokenSettings, lens: Lens | Any) -> Scene:
     if lens.nuclear is not None:
         nuclei = segment_nuclei(image[names.index(lens.nuclear)], lens.foreground.pixel_size)
     near = None if nuclei is None else nearest_label(nuclei)
-    same = {}
-    if near is not None and lens.foreground.channel == lens.nuclear:
-        same = {"nuclei": nuclei, "squared": near[0]}
-    foreground = lens.foreground.patches(image, names, settings.patch, **same)
+    same = near is not None and lens.foreground.channel == lens.nuclear
+    foreground = lens.foreground.patches(
+        image, names, settings.patch, nuclei if same else None, near[0] if near is not None and same else None
+    )
     covariates = field_covariates(image, names, lens.nuclear, nuclei, foreground, patch=settings.patch)
     weights = None
     if nuclei is not None:

@@ -115,6 +115,10 @@ class FakeRun:
         index, value = self.codes(well, field)
         return np.where(index == feature, value, 0).sum(axis=1).reshape(self.h, self.w).astype(np.float32)
 
+    def weighted_activation(self, well: str, field: Any, weights: np.ndarray) -> np.ndarray:
+        index, value = self.codes(well, field)
+        return (weights[index] * value).sum(axis=1).reshape(self.h, self.w)
+
     def limits(self, feature: int, kind: str = "activation") -> tuple[float, float]:
         if kind == "cosine":
             raise PhenoLensError("no limits for cosine")

@@ -127,6 +127,15 @@ def test_covariates_count_cells_and_foreground(finished):
     assert table["foreground_share"].between(0.2, 1).all()
 
 
+def test_a_weighted_map_is_the_sum_of_the_features_maps(finished):
+    weights = np.zeros(finished.n_features)
+    weights[[0, 3, 5]] = 0.5, -2.0, 1.0
+    want = sum(w * finished.activation("A01", None, f).astype(float) for f, w in enumerate(weights) if w)
+    got = finished.weighted_activation("A01", None, weights)
+    np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-7)
+    assert got.any() and not got[~finished.foreground("A01")].any()
+
+
 def test_limits_are_shared_and_follow_the_codes(finished):
     values = np.concatenate([finished.codes(w, f)[1].ravel() for w in WELLS for f in finished.fields(w)])
     index = np.concatenate([finished.codes(w, f)[0].ravel() for w in WELLS for f in finished.fields(w)])

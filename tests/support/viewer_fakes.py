@@ -135,6 +135,10 @@ class FakeRun:
         index, value = self.codes(well, field)
         return np.where(index == feature, value, 0).sum(axis=1).astype(np.float32).reshape(self.grid)
 
+    def weighted_activation(self, well: str, field: Any, weights: np.ndarray) -> np.ndarray:
+        index, value = self.codes(well, field)
+        return (weights[index] * value).sum(axis=1).reshape(self.grid)
+
     def tokens(self, well: str, field: Any = None) -> np.ndarray:
         index, value = self.codes(well, field)
         atoms = self.lens.dictionary.atoms

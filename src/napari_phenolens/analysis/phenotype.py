@@ -19,7 +19,7 @@ from napari_phenolens.analysis.heatmap import Heatmap
 from napari_phenolens.analysis.places import check_feature, find_field
 from napari_phenolens.analysis.protocol import Bools, Floats, Ints, Query, RunLike
 from napari_phenolens.analysis.ranking import moderated_ranking
-from napari_phenolens.analysis.sides import Sides, gather
+from napari_phenolens.analysis.sides import gather
 
 MOST = 50  # features in a score; any number between 20 and 200 did alike on rows A-D of BBBC013
 LINKED = 256  # so many of the strongest are grouped
@@ -99,9 +99,9 @@ class Phenotype:
         if self.kind != "activation":
             raise AnalysisError(f"a phenotype found in {self.kind} profiles has no map; find it with kind='activation'")
         place = find_field(run, well, field)
-        values = np.zeros(place.grid, dtype=np.float64)
-        for feature, weight, origin in zip(self.features, self.weights, self.origin, strict=True):
-            values += weight * (np.asarray(run.activation(place.well, place.field, feature), np.float64) - origin)
+        weights = np.zeros(run.n_features)
+        weights[list(self.features)] = self.weights
+        values = run.weighted_activation(place.well, place.field, weights) - self.weights @ self.origin
         values[~run.foreground(place.well, place.field)] = 0  # nothing was coded there: no score, not a silent cell's
         centre = (place.scale - 1) / 2
         return Heatmap(
@@ -153,13 +153,9 @@ def phenotype(
     if not len(columns):
         what = "no feature differs" if lead is None else f"feature {lead} does not differ"
         raise AnalysisError(f"{what} between these {len(adjusted)} wells, so there is no phenotype to score")
-    return _phenotype(sides, values, columns, weights, per, kind)
-
-
-def _phenotype(sides: Sides, values: Floats, columns: Ints, weights: Floats, per: str, kind: str) -> Phenotype:
     origin = values[~sides.design.side][:, columns].mean(axis=0)
-    names = tuple(sides.names(False)), tuple(sides.names(True))
-    return Phenotype(tuple(int(c) for c in columns), weights, origin, per, kind, *names)
+    wells = tuple(sides.names(False)), tuple(sides.names(True))
+    return Phenotype(tuple(int(c) for c in columns), weights, origin, per, kind, *wells)
 
 
 def combine(

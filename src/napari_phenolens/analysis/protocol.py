@@ -77,6 +77,9 @@ class RunLike(Protocol):
     def activation(self, well: str, field: Any, feature: int, stride: Any = None) -> npt.NDArray[Any]:
         """Activation of one feature, (h, w)."""
 
+    def weighted_activation(self, well: str, field: Any, weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Weighted sum of all features' activations, (h, w)."""
+
     def limits(self, feature: int, kind: str = "activation") -> tuple[float, float]:
         """Colour limits shared by all wells."""
 

@@ -190,27 +190,22 @@ def _one(
     values: Floats, design: Design, half: Bools, weights: Floats, phenotype: bool
 ) -> tuple[int, float, float, float]:
     """Choose on one half, test on the other: column, sign, Z', ssmd."""
-    found = _choose(values, design, weights * half, phenotype)
-    if found is None:
+    columns, share = _choose(values, design, weights * half, phenotype)
+    if not len(columns):
         return 0, 0.0, float("nan"), float("nan")
-    column, sign, score = found
-    z, s = signed_separation(score[:, None], design.side, weights * ~half, 1.0)
-    return column, sign, z, s
+    z, s = signed_separation((values[:, columns] @ share)[:, None], design.side, weights * ~half, 1.0)
+    return int(columns[0]), float(np.sign(share[0])), z, s
 
 
-def _choose(values: Floats, design: Design, weights: Floats, phenotype: bool) -> tuple[int, float, Floats] | None:
-    """Choose what leads: its strongest column, the sign of that one's effect, and a score that should rise."""
+def _choose(values: Floats, design: Design, weights: Floats, phenotype: bool) -> tuple[Ints, Floats]:
+    """Choose what leads: columns, the strongest first, and what each counts in a score that should rise."""
     if phenotype:
-        columns, share = combine(values, design, weights)
-        if not len(columns):
-            return None
-        return int(columns[0]), float(np.sign(share[0])), values[:, columns] @ share
+        return combine(values, design, weights)
     effect = moderated_ranking(values, design.side, weights)
     if not np.isfinite(effect).any():
-        return None
+        return np.zeros(0, np.intp), np.zeros(0)
     column = int(np.nanargmax(np.abs(effect)))
-    sign = float(np.sign(effect[column])) or 1.0
-    return column, sign, values[:, column] * sign
+    return np.array([column], np.intp), np.array([float(np.sign(effect[column])) or 1.0])
 
 
 def signed_separation(value: Floats, side: Bools, weights: Floats, sign: float) -> tuple[float, float]:
@@ -305,17 +300,12 @@ def transfer(
             f"{len(both)} wells are both chosen and tested on ({', '.join(both[:6])} ...); give sets that share none"
         )
     values = estimate(values, sides.design).adjusted
-    once = np.ones(len(values))
-    found = _choose(values, sides.design, once, phenotype)
-    if found is None:
+    columns, share = _choose(values, sides.design, np.ones(len(values)), phenotype)
+    if not len(columns):
         raise AnalysisError("no feature differs between the wells to choose on")
-    feature, sign, _ = found
-    columns, share = (
-        combine(values, sides.design, once) if phenotype else (np.array([feature], dtype=np.intp), np.array([sign]))
-    )
     score = estimate(test, others.design).adjusted[:, columns] @ share
     z, s = separation(score, others.design, 1.0, bootstrap=bootstrap, seed=seed)
-    return Transfer(feature, sign, z, s)
+    return Transfer(int(columns[0]), float(np.sign(share[0])), z, s)
 
 
 def separation(

@@ -27,8 +27,6 @@ class Run(RunFiles):
 
     _finer: tuple[tuple[str, int, int], tuple[npt.NDArray[np.int64], Floats, npt.NDArray[np.bool_]]] | None = None
 
-    _held: tuple[slice, npt.NDArray[np.int64], Floats] | None = None  # rows and codes of the field read last
-
     # -- tables of wells -----------------------------------------------------------------------------------------------
 
     def profiles(self, per: Per = "patch", kind: Kind = "activation") -> pd.DataFrame:
@@ -122,18 +120,12 @@ class Run(RunFiles):
     # -- one field -----------------------------------------------------------------------------------------------------
 
     def codes(self, well: str, field: str | int | None = None) -> tuple[npt.NDArray[np.int64], Floats]:
-        """Give a field's codes ``(index, value)``, each ``(units, k)``; unused slots hold index 0 and value 0.
-
-        The field read last is kept, so that maps of many of its features read it once; the arrays are read-only.
-        """
+        """Give a field's codes ``(index, value)``, each ``(units, k)``; unused slots hold index 0 and value 0."""
         rows = self._rows(well, field)
-        held = self._held  # taken once: another thread may put its own field there meanwhile
-        if held is None or held[0] != rows:
-            index = np.asarray(self._arrays["codes/index"][rows], np.int64)
-            value = np.asarray(self._arrays["codes/value"][rows], np.float32)
-            index.flags.writeable = value.flags.writeable = False
-            held = self._held = (rows, index, value)
-        return held[1], held[2]
+        return (
+            np.asarray(self._arrays["codes/index"][rows], np.int64),
+            np.asarray(self._arrays["codes/value"][rows], np.float32),
+        )
 
     def foreground(self, well: str, field: str | int | None = None) -> npt.NDArray[np.bool_]:
         """Give which squares of a field's heatmap are foreground, ``(h, w)``."""
@@ -168,6 +160,33 @@ class Run(RunFiles):
         index, value = self.codes(well, field)
         here = (index == self._feature(feature)) & (value != 0)
         return self._paint(well, field, np.where(here, value, 0).sum(1).astype(np.float32), np.float32(0))
+
+    def weighted_activation(
+        self, well: str, field: str | int | None, weights: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        """Give the weighted sum of all features' codes over a field, in one pass over them.
+
+        Parameters
+        ----------
+        well : str
+            The well.
+        field : str, int or None
+            Its name or place; None: the first.
+        weights : ndarray (m,)
+            What each feature counts.
+
+        Returns
+        -------
+        ndarray (h, w) float64
+            0 in the background.
+
+        Raises
+        ------
+        RunError
+            Where well or field is unknown.
+        """
+        index, value = self.codes(well, field)
+        return self._paint(well, field, (weights[index] * value).sum(1), 0.0)
 
     def owner(self, well: str, field: str | int | None = None) -> npt.NDArray[np.int32]:
         """Give the cell that each patch belongs to, ``(h, w)`` int32, -1 for none; for runs whose unit is the cell.

@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_phenolens.cli import arguments, output
-from napari_phenolens.cli.encoders import AcceptLicence, accept
-from napari_phenolens.cli.outcome import cancel_on_interrupt, exit_codes, warn
+from napari_phenolens.cli.encoders import accept
+from napari_phenolens.cli.opening import opened_plate
+from napari_phenolens.cli.options import (
+    AcceptLicence,
+    AsJson,
+    ChosenChannels,
+    EncoderName,
+    Pattern,
+    PlateControls,
+    WeightsFile,
+)
+from napari_phenolens.cli.outcome import cancel_on_interrupt, exit_codes
 from napari_phenolens.cli.progress import show_progress
 
 if TYPE_CHECKING:
@@ -30,9 +40,7 @@ def blocks(
         list[Path] | None,
         typer.Option("--platemap", metavar="CSV", help="The plate map; with several plates once for each, in order."),
     ] = None,
-    controls: Annotated[
-        str | None, typer.Option("--controls", metavar="QUERY", help="Control wells: a query over the map, or A01,B01.")
-    ] = None,
+    controls: PlateControls = None,
     perturbed: Annotated[
         str | None, typer.Option("--perturbed", metavar="QUERY", help="The wells to tell from the controls.")
     ] = None,
@@ -50,15 +58,10 @@ def blocks(
         str | None,
         typer.Option("--batch", metavar="COLUMN", help="Whose share of the variance to tell; the plate by default."),
     ] = None,
-    encoder: Annotated[str | None, typer.Option("--encoder", metavar="NAME", help="See `phenolens encoders`.")] = None,
-    weights: Annotated[
-        Path | None, typer.Option("--weights", metavar="FILE", help="A file of the encoder's weights that you have.")
-    ] = None,
+    encoder: EncoderName = None,
+    weights: WeightsFile = None,
     accept_licence: AcceptLicence = False,
-    channels: Annotated[
-        str | None,
-        typer.Option("--channels", metavar="DNA=Channel2,...", help="Channels to use, or names for the plate's own."),
-    ] = None,
+    channels: ChosenChannels = None,
     fields: Annotated[int | None, typer.Option("--fields", min=1, help="At most so many fields of each well.")] = None,
     tokens: Annotated[
         Path | None, typer.Option("--tokens", metavar="DIR", help="Where finished wells are kept.")
@@ -70,11 +73,8 @@ def blocks(
     figure: Annotated[
         Path | None, typer.Option("--figure", metavar="SVG|PNG", help="Draw the curve with its band here.")
     ] = None,
-    pattern: Annotated[
-        str | None,
-        typer.Option("--pattern", help="File name pattern of a folder of TIFFs, where it is not recognised."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON, numbers in full.")] = False,
+    pattern: Pattern = None,
+    as_json: AsJson = False,
 ) -> None:
     """Tell which block of an encoder to use: linear probes over all blocks in one pass over the plate."""
     if (perturbed is None) == (column is None) or (perturbed is not None and controls is None):
@@ -93,11 +93,7 @@ def blocks(
         "encoder": encoder, "weights": weights, "channels": arguments.channels(channels), "fields": fields,
         "tokens": tokens,
     }  # fmt: skip
-    plates = []
-    for folder, table_of_wells in zip(plate_folders, maps, strict=True):
-        plates.append(napari_phenolens.open_plate(folder, table_of_wells, pattern=pattern))
-        for warning in plates[-1].warnings:
-            warn(warning)
+    plates = [opened_plate(folder, wells_of, pattern) for folder, wells_of in zip(plate_folders, maps, strict=True)]
     settings = {name: value for name, value in chosen.items() if value is not None}
     if accept_licence:
         accept(encoder)

@@ -9,8 +9,26 @@ import typer
 
 from napari_phenolens.cli import arguments, output
 from napari_phenolens.cli.blocks import blocks
-from napari_phenolens.cli.encoders import AcceptLicence, accept, encoders
+from napari_phenolens.cli.encoders import accept, encoders
 from napari_phenolens.cli.estimating import estimate_of
+from napari_phenolens.cli.opening import opened_plate
+from napari_phenolens.cli.options import (
+    AcceptLicence,
+    AsJson,
+    ChosenChannels,
+    EncoderName,
+    OneField,
+    OneWell,
+    Pattern,
+    Perturbed,
+    PlateControls,
+    PlateFolder,
+    PlateMap,
+    RunControls,
+    RunFolder,
+    RunFolders,
+    WeightsFile,
+)
 from napari_phenolens.cli.outcome import cancel_on_interrupt, exit_codes, warn
 from napari_phenolens.cli.phenotype import phenotype
 from napari_phenolens.cli.progress import show_progress
@@ -18,7 +36,6 @@ from napari_phenolens.cli.progress import show_progress
 if TYPE_CHECKING:
     import pandas as pd
 
-    from napari_phenolens.plate import Plate
     from napari_phenolens.run import Run
 
 app = typer.Typer(
@@ -28,23 +45,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print the table as JSON, numbers in full.")]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run (what `run --out` wrote).")]
-OneWell = Annotated[str, typer.Option("--well", metavar="B07", help="The well.")]
-OneField = Annotated[
-    str | None, typer.Option("--field", metavar="1", help="The field: its name or 0-based place; the well's first.")
-]
-PlateFolder = Annotated[Path, typer.Argument(metavar="PLATE", help="The plate's folder.")]
-PlateMap = Annotated[
-    Path | None, typer.Option("--platemap", metavar="CSV", help="The plate map: a table with a row a well.")
-]
-WeightsFile = Annotated[
-    Path | None, typer.Option("--weights", metavar="FILE", help="A file of the encoder's weights that you have.")
-]
-Pattern = Annotated[
-    str | None, typer.Option("--pattern", help="File name pattern of a folder of TIFFs, where it is not recognised.")
-]
 
 # The columns of a comparison that fit a screen; --json and --out have all of them.
 COMPARED = (
@@ -92,15 +92,6 @@ def demo(
     tell(folder, as_json)
 
 
-def _plate(path: Path, platemap: Path | None, pattern: str | None) -> Plate:
-    from napari_phenolens import open_plate
-
-    plate = open_plate(path, platemap, pattern=pattern)
-    for warning in plate.warnings:
-        warn(warning)
-    return plate
-
-
 @app.command()
 @exit_codes
 def info(
@@ -117,7 +108,7 @@ def info(
     as_json: AsJson = False,
 ) -> None:
     """Say what a plate holds: layout, channels, wells, fields, and the columns of its map."""
-    plate = _plate(plate_folder, platemap, pattern)
+    plate = opened_plate(plate_folder, platemap, pattern)
     rows, columns = plate.format
     wells = list(plate.wells.values())
     counts = sorted({len(well.fields) for well in wells})
@@ -182,11 +173,9 @@ def run(
     plate_folder: PlateFolder,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder for the results.")],
     platemap: PlateMap = None,
-    controls: Annotated[
-        str | None, typer.Option("--controls", metavar="QUERY", help="Control wells: a query over the map, or A01,B01.")
-    ] = None,
+    controls: PlateControls = None,
     lens: Annotated[Path | None, typer.Option("--lens", metavar="FILE", help="Apply this lens; fit none.")] = None,
-    encoder: Annotated[str | None, typer.Option("--encoder", metavar="NAME", help="See `phenolens encoders`.")] = None,
+    encoder: EncoderName = None,
     block: Annotated[int | None, typer.Option("--block", help="The encoder's block whose tokens are used.")] = None,
     weights: WeightsFile = None,
     accept_licence: AcceptLicence = False,
@@ -200,10 +189,7 @@ def run(
     method: Annotated[
         str | None, typer.Option("--method", metavar="icfl|topk", help="The dictionary's method.")
     ] = None,
-    channels: Annotated[
-        str | None,
-        typer.Option("--channels", metavar="DNA=Channel2,...", help="Channels to use, or names for the plate's own."),
-    ] = None,
+    channels: ChosenChannels = None,
     tokens: Annotated[Path | None, typer.Option("--tokens", metavar="DIR", help="Where tokens are kept.")] = None,
     device: Annotated[
         str, typer.Option("--device", metavar="auto|cpu|cuda|cuda:1|mps", help="Where the encoder runs.")
@@ -246,7 +232,7 @@ def run(
         engine["precision"] = precision
     if compiled:
         engine["compiled"] = True
-    plate = _plate(plate_folder, platemap, pattern)
+    plate = opened_plate(plate_folder, platemap, pattern)
     if plate.pixel_size is None:
         warn("the pixel size is unknown: fields are taken as they are, and so must be those of any plate of this lens")
     settings = {name: value for name, value in chosen.items() if value is not None}
@@ -285,13 +271,9 @@ def _first_skipped(done: Run) -> str:
 @app.command()
 @exit_codes
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs made with one lens.")],
-    perturbed: Annotated[
-        str, typer.Option("--perturbed", metavar="QUERY", help="Perturbed wells: a query over the map, or A12,B12.")
-    ],
-    controls: Annotated[
-        str | None, typer.Option("--controls", metavar="QUERY", help="Control wells; those of the run by default.")
-    ] = None,
+    runs: RunFolders,
+    perturbed: Perturbed,
+    controls: RunControls = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="CSV", help="Write the whole table here.")] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many features to print.")] = 15,
     as_json: AsJson = False,

@@ -7,14 +7,11 @@ from typing import Annotated
 import typer
 
 from napari_phenolens.cli import output
+from napari_phenolens.cli.options import AcceptLicence, AsJson
 from napari_phenolens.cli.outcome import cancel_on_interrupt, exit_codes, warn
 from napari_phenolens.cli.progress import show_progress
 
 LISTED = ("name", "licence", "channels", "patch", "dim", "parameters", "weights", "available")
-
-AcceptLicence = Annotated[
-    bool, typer.Option("--accept-licence", help="Accept the licence of the encoder's weights, to download them.")
-]
 
 
 @exit_codes
@@ -24,7 +21,7 @@ def encoders(
     ] = None,
     fetch: Annotated[bool, typer.Option("--fetch", help="Download its weights where they are not here.")] = False,
     accept_licence: AcceptLicence = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON, numbers in full.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the encoders: names, licences, sizes, where their weights come from and whether they are here."""
     import napari_phenolens

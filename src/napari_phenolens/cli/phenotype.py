@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_phenolens.cli import output
+from napari_phenolens.cli.options import AsJson, Perturbed, RunControls, RunFolders
 from napari_phenolens.cli.outcome import exit_codes
 
 SIDE = {(False, False): "", (True, False): "perturbed", (False, True): "control"}
@@ -15,13 +16,9 @@ SIDE = {(False, False): "", (True, False): "perturbed", (False, True): "control"
 
 @exit_codes
 def phenotype(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs made with one lens.")],
-    perturbed: Annotated[
-        str, typer.Option("--perturbed", metavar="QUERY", help="Perturbed wells: a query over the map, or A12,B12.")
-    ],
-    controls: Annotated[
-        str | None, typer.Option("--controls", metavar="QUERY", help="Control wells; those of the run by default.")
-    ] = None,
+    runs: RunFolders,
+    perturbed: Perturbed,
+    controls: RunControls = None,
     feature: Annotated[
         int | None, typer.Option("--feature", min=0, help="Whose phenotype; that of the leading feature by default.")
     ] = None,
@@ -38,7 +35,7 @@ def phenotype(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="CSV", help="Write the score of every well here.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the tables as JSON, numbers in full.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Score the wells by the features that go together between control and perturbed wells: 0 control, 1 perturbed."""
     if (well is None) != (map_file is None):

@@ -9,21 +9,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from sparse_rows import dense, unit
 
 from napari_phenolens.dictionary import coder, icfl_encode, icfl_encode_reference
 from napari_phenolens.dictionary.coder import IcflCoder, decode
-
-
-def unit(x: np.ndarray) -> np.ndarray:
-    return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
-
-
-def dense(codes: tuple[np.ndarray, np.ndarray], m: int) -> np.ndarray:
-    index, value = codes
-    out = np.zeros((len(index), m))
-    for s in range(index.shape[1]):
-        out[np.arange(len(index)), index[:, s]] += value[:, s]
-    return out
 
 
 def planted(n: int, atoms: np.ndarray, k: int, seed: int, noise: float = 0.05) -> np.ndarray:

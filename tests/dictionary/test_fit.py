@@ -12,24 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sparse_rows import planted
 
 from napari_phenolens.dictionary import Dictionary, default_steps, fit_dictionary, reconstruction
 from napari_phenolens.dictionary.train import IcflTrainer, similar_atoms
 from napari_phenolens.dictionary.train_topk import TopKTrainer
 from napari_phenolens.errors import Cancelled
 from napari_phenolens.progress import Progress
-
-
-def planted(n: int, m: int = 64, p: int = 32, k: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    atoms = rng.normal(size=(m, p))
-    atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
-    x = 0.02 * rng.normal(size=(n, p))
-    picks = rng.random((n, m)).argsort(axis=1)[:, :k]
-    for s in range(k):
-        x += rng.uniform(0.5, 1.5, (n, 1)) * atoms[picks[:, s]]
-    return x.astype(np.float32), atoms
-
 
 X, ATOMS = planted(8000)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sparse_rows import dense, planted, unit
 
 from napari_phenolens.dictionary import Dictionary, fit_dictionary, reconstruction
 from napari_phenolens.dictionary.coder import IcflCoder
@@ -24,27 +25,8 @@ from napari_phenolens.errors import Cancelled
 METHODS = ["batchtopk", "mpsae", "nested"]
 
 
-def planted(n: int, m: int = 64, p: int = 32, k: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    atoms = rng.normal(size=(m, p))
-    atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
-    x = 0.02 * rng.normal(size=(n, p))
-    picks = rng.random((n, m)).argsort(axis=1)[:, :k]
-    for s in range(k):
-        x += rng.uniform(0.5, 1.5, (n, 1)) * atoms[picks[:, s]]
-    return x.astype(np.float32), atoms
-
-
 X, ATOMS = planted(8000)
-UNIT = (X[:400] / np.linalg.norm(X[:400], axis=1, keepdims=True)).astype(np.float32)
-
-
-def dense(codes: tuple[np.ndarray, np.ndarray], m: int) -> np.ndarray:
-    index, value = codes
-    out = np.zeros((len(index), m))
-    for s in range(index.shape[1]):
-        out[np.arange(len(index)), index[:, s]] += value[:, s]
-    return out
+UNIT = unit(X[:400])
 
 
 def same(a: Dictionary, b: Dictionary) -> bool:

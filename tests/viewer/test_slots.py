@@ -102,6 +102,22 @@ def test_three_slots_and_clearing(opened: Any, settle: Any) -> None:
         opened.slots.show(3, None)
 
 
+def test_slots_lie_in_their_order_whatever_job_ends_first(opened: Any, fakes: Any, settle: Any) -> None:
+    opened.slots.remove()
+    own = opened.viewer.add_image(np.ones((5, 5)), name="mine")
+    for slot, feature in ((0, 1), (2, 3), (1, 2)):
+        opened.showing.feature(feature, slot)
+        settle(opened)
+    assert [layer.name for layer in opened.slots.layers] == ["F1", "F2", "F3"]
+    assert [layer for layer in opened.viewer.layers if layer in opened.slots.layers] == opened.slots.layers
+    assert list(opened.viewer.layers).index(own) < list(opened.viewer.layers).index(opened.slots.layers[0])
+    opened.slots.remove()
+    for slot, feature in ((2, 3), (0, 1)):
+        opened.showing.feature(feature, slot)
+        settle(opened)
+    assert [layer.name for layer in opened.viewer.layers][-2:] == ["F1", "F3"]
+
+
 def test_a_clear_colour_at_zero(opened: Any) -> None:
     from napari_phenolens.viewer.slots import ramp
 

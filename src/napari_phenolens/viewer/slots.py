@@ -60,6 +60,12 @@ class Overlay:
         return self.feature, self.kind, self.comparison
 
 
+def slot_of(layer: Any) -> int:
+    """Give the slot that a layer belongs to; -1 for all other layers."""
+    role = role_of(layer) or ("",)
+    return int(role[1]) if role[0] == "slot" else -1
+
+
 @cache
 def ramp(index: int, kind: str) -> Any:
     """Give the colormap of a slot: clear at zero; blue below zero for the kinds that have a sign."""
@@ -159,10 +165,17 @@ class HeatmapSlots:
                 interpolation2d=chosen.interpolation,
             )
             layer.colorbar.visible = True
+            self._to_its_place(index)
         else:
             apply_overlay(layer, overlay, options)
         layer.visible = True
         return layer
+
+    def _to_its_place(self, index: int) -> None:
+        """Move a slot's new layer below those of higher slots: jobs may end in any order."""
+        above = next((i for i, other in enumerate(self.viewer.layers) if index < slot_of(other)), None)
+        if above is not None:
+            self.viewer.layers.move(len(self.viewer.layers) - 1, above)
 
     def clear(self, index: int) -> None:
         """Empty a slot: its layer stays, hidden, for the next feature."""
@@ -181,8 +194,8 @@ class HeatmapSlots:
 
     @property
     def layers(self) -> list[Any]:
-        """The slot layers that are there."""
-        return [layer for layer in self.viewer.layers if (role_of(layer) or ("",))[0] == "slot"]
+        """The slot layers that are there, in the order of the slots."""
+        return sorted((layer for layer in self.viewer.layers if slot_of(layer) >= 0), key=slot_of)
 
     def remove(self) -> None:
         """Take all slot layers out, in one batch."""

@@ -1,7 +1,7 @@
 """What the engine costs beside the encoder, on BBBC013: time, share of the machine's peak, memory.
 
-Run: python tests/benchmarks/bench_engine.py [--wells N] [--encoders camae-micro,vit] [--no-memory]. Not a test: it
-asserts nothing and prints, all in one run,
+Run: python tests/benchmarks/bench_engine.py [--wells N] [--encoders camae-micro,vit] [--no-memory | --memory-only]
+[--side PX]. Not a test: it asserts nothing and prints, all in one run,
 
 - the time of the bare encoder forward on ready batches, and of the whole `apply_lens` (nothing stored before) on the
   same wells, and their ratio (aim: at most 1.15 on the CPU). The bare forward is timed before and after, and taken in
@@ -10,6 +10,8 @@ asserts nothing and prints, all in one run,
 - the share of the machine's product of matrices that the bare forward reaches, beside a plain timm transformer of the
   same size that is given the same batches (aim: not slower);
 - the peak memory of a run over 96 wells and of one over the same wells four times (aim: less than 10 % apart).
+
+`--side PX` cuts the middle out of every field, for a trial on a slow or a busy machine; what is printed says so.
 
 Encoders: `camae-micro`, and `vit`: timm's ViT-S/16 with random weights, as `timm:vit_small_patch16_224`. Compare
 ratios, not absolute figures, and on a quiet machine.
@@ -44,8 +46,8 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - begun
 
 
-def subset(data: Path, folder: Path, wells: int | None, times: int = 1) -> Path:
-    """Lay out the first wells of BBBC013, several times if asked, as a plate of links."""
+def subset(data: Path, folder: Path, wells: int | None, times: int = 1, side: int | None = None) -> Path:
+    """Lay out wells of BBBC013, several times if asked, as a plate of links, or of the middles of fields."""
     from napari_phenolens import open_plate
 
     plate = open_plate(data, data / "platemap_derived.csv")
@@ -58,10 +60,22 @@ def subset(data: Path, folder: Path, wells: int | None, times: int = 1) -> Path:
         well = f"{chr(ord('A') + i // 24)}{i % 24 + 1:02d}"
         for channel, source in BBBC013_CHANNELS.items():
             file = next(f for f in plate.wells[name].fields[0].files if f.name.startswith(source))
-            (folder / f"{well}_f1_{channel}.tif").symlink_to(file.resolve())
+            path = folder / f"{well}_f1_{channel}.tif"
+            if side is None:
+                path.symlink_to(file.resolve())
+            else:
+                _cut(plate.wells[name].fields[0], source, side, path)
         rows.append(f"{well},{'negcon' if i % 3 == 0 else 'other'}")
     (folder / "map.csv").write_text("\n".join(rows) + "\n")
     return folder
+
+
+def _cut(field: Any, channel: str, side: int, path: Path) -> None:
+    import tifffile
+
+    top, left = ((n - side) // 2 for n in field.shape)
+    region = (slice(top, top + side), slice(left, left + side))
+    tifffile.imwrite(path, field.read([channel], region)[0])
 
 
 def opened(folder: Path) -> Any:
@@ -121,10 +135,18 @@ def plain_timm(encoder: Any, tiles: Any) -> tuple[Callable[[Any], object], Calla
     return network.forward_features, lambda t: t.reshape(-1, 1, c * y, x)
 
 
+def fitted(name: str, plate: Any, work: Path, weights: Path | None) -> Any:
+    from napari_phenolens import fit_lens
+
+    lens = fit_lens(plate, CONTROLS, encoder=name, weights=weights, tokens=work / "fit", device="cpu", steps=200)
+    lens.save(work / "lens")
+    return lens
+
+
 def compare(name: str, plate: Any, work: Path, weights: Path | None) -> dict[str, float]:
     import torch
 
-    from napari_phenolens import apply_lens, fit_lens
+    from napari_phenolens import apply_lens
     from napari_phenolens.encoders import load_encoder
     from napari_phenolens.run.engine import cpu_batch
     from napari_phenolens.run.field_tokens import TokenSettings
@@ -134,8 +156,7 @@ def compare(name: str, plate: Any, work: Path, weights: Path | None) -> dict[str
     from napari_phenolens.threads import budget
 
     encoder = load_encoder(name, weights=weights, device="cpu")
-    lens = fit_lens(plate, CONTROLS, encoder=name, weights=weights, tokens=work / "fit", device="cpu", steps=200)
-    lens.save(work / "lens")
+    lens = fitted(name, plate, work, weights)
     settings = TokenSettings(
         lens.channels, lens.channels, lens.channel_pooling, lens.patch, lens.tile, lens.margin, None, lens.normalisation
     )
@@ -232,7 +253,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--wells", type=int, help="only so many of the 96 wells")
     parser.add_argument("--encoders", default="camae-micro,vit")
+    parser.add_argument("--side", type=int, help="only the middle of each field, so many px wide and high")
     parser.add_argument("--no-memory", action="store_true")
+    parser.add_argument("--memory-only", action="store_true")
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.child:
@@ -241,15 +264,18 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="bench-engine-") as scratch:
         base = Path(scratch)
-        once = subset(asked.data, base / "once", asked.wells)
+        once = subset(asked.data, base / "once", asked.wells, side=asked.side)
         names = asked.encoders.split(",")
-        for name in names:
+        if asked.side is not None:
+            print(f"fields cut to {asked.side} x {asked.side} px")
+        for name in names[:1] if asked.memory_only else names:
             (base / name).mkdir()
             weights = random_vit(base) if name == "vit" else None
-            compare(f"timm:{VIT}" if name == "vit" else name, opened(once), base / name, weights)
-        if not asked.no_memory:
+            work = fitted if asked.memory_only else compare
+            work(f"timm:{VIT}" if name == "vit" else name, opened(once), base / name, weights)
+        if not asked.no_memory or asked.memory_only:
             weights = base / f"{VIT}.safetensors" if names[0] == "vit" else None
-            four = subset(asked.data, base / "four", asked.wells, 4)
+            four = subset(asked.data, base / "four", asked.wells, 4, asked.side)
             lens, few, many = base / names[0] / "lens.safetensors", base / "m1", base / "m4"
             a, b = peak_memory(once, lens, few, weights), peak_memory(four, lens, many, weights)
             count = len(opened(once).wells)

@@ -109,3 +109,29 @@ def test_a_bad_query_is_told_in_words(source: Source, query: str) -> None:
     wells, error = roles.match(source, query)
     assert wells == []
     assert len(error) > 20
+
+
+def test_excluded_wells_win_over_the_controls(opened: Any) -> None:
+    """A query excludes as one chooses controls, and no p is lost by it: the plate map is no choice after looking."""
+    opened.set_queries(excluded="dose == 1")
+    assert {opened.session.roles[f"{row}02"] for row in "ABCD"} == {"excluded"}
+    assert opened.session.roles["A01"] == "control"
+
+
+def test_roles_can_be_taken_back(opened: Any) -> None:
+    s = opened.session
+    before = dict(s.roles)
+    opened.mark(("A03", "B03"), "control")
+    marked = dict(s.roles)
+    opened.set_queries(perturbed="dose > 3")
+    assert s.undo.undo_title == "choose perturbed wells"
+    assert opened.undo()
+    assert (s.perturbed_query, s.roles) == ("", marked)
+    assert opened.undo()
+    assert (s.hand_roles, s.roles) == ({}, before)
+    assert not opened.undo()
+    assert opened.redo()
+    assert s.roles == marked
+    assert s.status == "Done again: mark 2 wells as control."
+    opened.set_queries(perturbed="")  # as it is: no step
+    assert s.undo.undo_title == "mark 2 wells as control"

@@ -179,7 +179,9 @@ class Opening:
         s = self.bench.session
         s.run, s.comparison, s.feature, s.covariate = None, None, None, None
         s.selected, s.well, s.field_name, s.place, s.explanation = (), None, None, None, None
-        s.control_query = s.perturbed_query = s.positive_query = ""
+        s.control_query = s.perturbed_query = s.positive_query = s.excluded_query = ""
+        s.preview, s.view = (), "field"
+        s.undo.clear()
         s.hand_roles, s.colour_by, s.side_by_side = {}, "role", False
         s.slots = tuple(SlotState() for _ in range(SLOTS))
 

@@ -121,11 +121,13 @@ def match(source: Any, query: str) -> tuple[list[str], str]:
         return [], f"the query {query!r} cannot be read: {error}"
 
 
-def assign(source: Any, control: str, perturbed: str, positive: str, by_hand: Mapping[str, str]) -> dict[str, str]:
+def assign(
+    source: Any, control: str, perturbed: str, positive: str, by_hand: Mapping[str, str], excluded: str = ""
+) -> dict[str, str]:
     """Give every well its role.
 
-    The controls win over the positive controls, these over the perturbed; an empty ``perturbed`` query means every
-    well that is nothing else. A role set by hand wins over all.
+    The excluded wells win over the controls, these over the positive controls, these over the perturbed; an empty
+    ``perturbed`` query means every well that is nothing else. A role set by hand wins over all.
 
     Returns
     -------
@@ -143,5 +145,6 @@ def assign(source: Any, control: str, perturbed: str, positive: str, by_hand: Ma
         roles.update(dict.fromkeys(source.wells, PERTURBED))
     roles.update({well: POSITIVE for well in positives if not perturbed.strip() or well not in roles})
     roles.update(dict.fromkeys(controls, CONTROL))
+    roles.update(dict.fromkeys(match(source, excluded)[0], EXCLUDED))
     roles.update({well: role for well, role in by_hand.items() if role in ROLES})
     return roles

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from psygnal import SignalGroupDescriptor
 
+from napari_phenolens.viewer.undo import UndoStack
+
 if TYPE_CHECKING:
     import pandas as pd
 
 SLOTS = 3
+VIEWS = ("field", "well", "plate")  # one field, all fields of a well, all wells of the plate
 PHENOTYPE = "phenotype"  # the score of the features that go together: colours wells, and is laid over the cells
 KINDS = ("activation", "alignment", PHENOTYPE)
 
@@ -97,9 +100,12 @@ class Session:
     control_query: str = ""
     perturbed_query: str = ""
     positive_query: str = ""
+    excluded_query: str = ""
     hand_roles: Mapping[str, str] = field(default_factory=dict)  # well -> role, over the queries
     roles: Mapping[str, str] = field(default_factory=dict)  # well -> role, as it stands
     selected: tuple[str, ...] = ()
+    preview: tuple[str, ...] = ()  # wells that a choice in the making would pick
+    view: str = "field"  # one of VIEWS
     well: str | None = None
     field_name: str | None = None
     comparison: Comparison | None = None
@@ -114,6 +120,7 @@ class Session:
     explanation: Any = None
     status: str = "Open a plate to begin."
     problem: Problem | None = None
+    undo: UndoStack = field(default_factory=UndoStack)  # roles, selection, names, notes, slots
 
     @property
     def source(self) -> Any:

@@ -74,30 +74,56 @@ class Workbench:
     def update_roles(self) -> None:
         """Give every well its role from the queries and from what was set by hand."""
         s = self.session
-        s.roles = roles.assign(s.source, s.control_query, s.perturbed_query, s.positive_query, s.hand_roles)
+        by_query = (s.control_query, s.perturbed_query, s.positive_query)
+        s.roles = roles.assign(s.source, *by_query, s.hand_roles, s.excluded_query)
 
     def set_queries(
-        self, control: str | None = None, perturbed: str | None = None, positive: str | None = None
+        self,
+        control: str | None = None,
+        perturbed: str | None = None,
+        positive: str | None = None,
+        excluded: str | None = None,
     ) -> None:
-        """Take the queries that the user typed; None leaves one as it is."""
-        s = self.session
-        if control is not None:
-            s.control_query = control
-        if perturbed is not None:
-            s.perturbed_query = perturbed
-        if positive is not None:
-            s.positive_query = positive
-        self.update_roles()
+        """Take the queries that the user typed; None leaves one as it is. Can be undone."""
+        asked = {"control": control, "perturbed": perturbed, "positive": positive, "excluded": excluded}
+        new = {f"{name}_query": query for name, query in asked.items() if query is not None}
+        self._set_roles("choose " + " and ".join(name for name in asked if asked[name] is not None) + " wells", **new)
 
     def mark(self, wells: tuple[str, ...], role: str | None) -> None:
-        """Set the role of wells by hand; None gives them back to the queries."""
+        """Set the role of wells by hand; None gives them back to the queries. Can be undone."""
         s = self.session
         by_hand = {well: old for well, old in s.hand_roles.items() if well not in wells}
         if role is not None:
             by_hand.update(dict.fromkeys(wells, role))
         self.comparing.picked_after = bool(by_hand) and (self.comparing.picked_after or s.comparison is not None)
-        s.hand_roles = by_hand
-        self.update_roles()
+        many = wells[0] if len(wells) == 1 else f"{len(wells)} wells"
+        self._set_roles(f"mark {many} as {role}" if role else f"reset the role of {many}", hand_roles=by_hand)
+
+    def _set_roles(self, title: str, **fields: Any) -> None:
+        """Change what decides the roles, and the roles with it, as one step that can be undone."""
+        s = self.session
+        before = {name: getattr(s, name) for name in fields}
+        if before == fields:
+            return
+
+        def put(values: dict[str, Any]) -> None:
+            for name, value in values.items():
+                setattr(s, name, value)
+            self.update_roles()
+
+        s.undo.do(title, lambda: put(fields), lambda: put(before))
+
+    def undo(self) -> bool:
+        """Take back the last step; returns whether there was one."""
+        title = self.session.undo.undo()
+        self.session.status = f"Undone: {title}." if title else "There is nothing to undo."
+        return bool(title)
+
+    def redo(self) -> bool:
+        """Do again what was taken back; returns whether there was anything."""
+        title = self.session.undo.redo()
+        self.session.status = f"Done again: {title}." if title else "There is nothing to do again."
+        return bool(title)
 
     def cancel(self) -> bool:
         """Cancel whatever runs; returns whether anything did."""

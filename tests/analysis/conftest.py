@@ -37,6 +37,7 @@ class FakeRun:
     seed: int = 0
     has_tokens: bool = True
     factor: float = 1.0
+    names: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.lens is None:
@@ -53,6 +54,11 @@ class FakeRun:
     @property
     def n_features(self) -> int:
         return self.values.shape[1]
+
+    @property
+    def annotations(self) -> Any:
+        given = pd.Series([self.names.get(f, "") for f in range(self.n_features)])
+        return SimpleNamespace(names=lambda: given)
 
     @property
     def wells(self) -> list[str]:

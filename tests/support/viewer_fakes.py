@@ -77,6 +77,12 @@ class FakeRun:
             plate=None,
         )
 
+    @cached_property
+    def annotations(self) -> Any:
+        from napari_phenolens.run.annotations import Annotations
+
+        return Annotations(self.path, "fake", self.n_features)
+
     def plate(self) -> Any:
         return open_plate(self.folder, self.folder / "platemap.csv")
 

@@ -89,6 +89,7 @@ def compare(
     is_positive = are_positive_controls(sides) if positive is None else positive
     table, tested, moderated = measure(values, design, permutations=permutations, seed=seed, positive=is_positive)
     table.insert(0, "type", "feature")
+    table.insert(1, "name", _names(sides))
     order = np.argsort(-table["effect"].abs().fillna(-1).to_numpy(), kind="stable")
     table["q"] = benjamini_hochberg(table["p"].to_numpy())
     table["active_difference"] = _difference(sides, per=per, kind="active")
@@ -203,6 +204,12 @@ def measure(
         }
     )
     return table, tested, moderated
+
+
+def _names(sides: Sides) -> list[str]:
+    """Give the features' names: of the first run that has one."""
+    every = [run.annotations.names() for run in sides.runs]
+    return [next((name for name in names if name), "") for names in zip(*every, strict=True)]
 
 
 def _difference(sides: Sides, *, per: str, kind: str) -> Floats:

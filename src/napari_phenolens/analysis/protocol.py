@@ -47,6 +47,10 @@ class RunLike(Protocol):
         """Wells that served as controls of this plate."""
 
     @property
+    def annotations(self) -> Any:
+        """Names, notes and stars of features: a mapping with `names()`."""
+
+    @property
     def density(self) -> pd.Series:
         """Share of foreground patches where each feature is active."""
 

@@ -11,6 +11,7 @@ from napari_phenolens.cli import arguments, output
 from napari_phenolens.cli.blocks import blocks
 from napari_phenolens.cli.encoders import accept, encoders
 from napari_phenolens.cli.estimating import estimate_of
+from napari_phenolens.cli.naming import name
 from napari_phenolens.cli.opening import opened_plate
 from napari_phenolens.cli.options import (
     AcceptLicence,
@@ -49,6 +50,7 @@ app = typer.Typer(
 # The columns of a comparison that fit a screen; --json and --out have all of them.
 COMPARED = (
     "feature",
+    "name",
     "effect",
     "effect_low",
     "effect_high",
@@ -374,4 +376,5 @@ def export(
 
 app.command()(blocks)
 app.command()(encoders)
+app.command()(name)
 app.command()(phenotype)

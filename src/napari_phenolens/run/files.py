@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from napari_phenolens.lens import Lens, load_lens
+from napari_phenolens.run.annotations import Annotations
 from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.layout import PLATEMAP_INDEX, RunPlan, open_arrays
 
@@ -50,6 +51,11 @@ class RunFiles:
     def lens(self) -> Lens:
         """The lens."""
         return load_lens(self.path / "lens.safetensors")
+
+    @cached_property
+    def annotations(self) -> Annotations:
+        """Names, notes and stars that people gave to features, kept with the run."""
+        return Annotations(self.path, self.plan.lens, self.n_features)
 
     @property
     def plate_name(self) -> str:

@@ -9,9 +9,10 @@ from napari_phenolens.dictionary.coder import unit_rows
 from napari_phenolens.dictionary.errors import DictionaryError
 from napari_phenolens.dictionary.model import Dictionary
 from napari_phenolens.dictionary.reference import finite_rows
+from napari_phenolens.dictionary.tally import Tally, weighed
+from napari_phenolens.dictionary.usage import DENSE
 
 _BLOCK = 8192
-DENSE = 0.1  # an atom active in a larger share of tokens than this is called dense
 
 
 def reconstruction(dictionary: Dictionary, x: ArrayLike) -> dict[str, float]:
@@ -38,34 +39,22 @@ def reconstruction(dictionary: Dictionary, x: ArrayLike) -> dict[str, float]:
     tokens = np.asarray(x)
     if tokens.ndim != 2 or tokens.shape[1] != dictionary.p:
         raise DictionaryError(f"x has shape {tokens.shape}; this dictionary takes (n, {dictionary.p})")
-    n, error, squares, cosine, entries, norm = 0, 0.0, 0.0, 0.0, 0, 0.0
-    total = np.zeros(dictionary.p)
-    used = np.zeros(dictionary.m, np.int64)
+    tally = Tally(dictionary.p, dictionary.m)
     for lo in range(0, len(tokens), _BLOCK):
         rows = unit_rows(finite_rows(tokens[lo : lo + _BLOCK], lo))
         rows = rows[rows.any(axis=1)]
         index, value = dictionary.encode(rows)
-        back = dictionary.decode(index, value).astype(np.float64)
-        active = value != 0
-        used += np.bincount(index[active], minlength=dictionary.m)
-        entries += int(active.sum())
-        error += float(((rows - back) ** 2).sum())
-        squares += float((rows.astype(np.float64) ** 2).sum())
-        total += rows.sum(axis=0, dtype=np.float64)
-        length = np.linalg.norm(back, axis=1)
-        dots = np.einsum("np,np->n", rows, back)
-        cosine += float(np.divide(dots, length, out=np.zeros_like(dots), where=length > 0).sum())
-        norm += float(length.sum())
-        n += len(rows)
-    if n == 0:
+        tally.add(rows, dictionary.decode(index, value), index, value)
+    if tally.n == 0:
         raise DictionaryError("x holds no token with a direction (n = 0, or all rows are zero)")
-    variance = squares - float(total @ total) / n
+    found = {name: float(values[0]) for name, values in weighed([tally], np.ones((1, 1))).items()}
+    used = tally.used
     return {
-        "cosine": cosine / n,
-        "fvu": error / variance if variance > 0 else float("nan"),
-        "l0": entries / n,
+        "cosine": found["cosine"],
+        "fvu": found["fvu"],
+        "l0": found["l0"],
         "dead": float((used == 0).mean()),
-        "dense": float((used > DENSE * n).mean()),
-        "shrinkage": norm / n,
-        "n": float(n),
+        "dense": float((used > DENSE * tally.n).mean()),
+        "shrinkage": found["shrinkage"],
+        "n": float(tally.n),
     }

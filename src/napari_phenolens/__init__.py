@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from napari_phenolens.encoders import list_encoders as encoders
     from napari_phenolens.lens import Lens, load_lens
     from napari_phenolens.plate import open_plate
-    from napari_phenolens.run import apply_lens, estimate, fit_lens, open_run
+    from napari_phenolens.run import add_cells, apply_lens, estimate, fit_lens, open_run
 
 __version__ = "0.1.0"
 
 # public name -> the module that holds it
 _HOME = {
     "Lens": "lens",
+    "add_cells": "run",
     "apply_lens": "run",
     "blocks": "analysis",
     "compare": "analysis",
@@ -41,6 +42,7 @@ _HOME = {
 __all__ = [
     "Lens",
     "__version__",
+    "add_cells",
     "apply_lens",
     "blocks",
     "compare",

@@ -17,7 +17,7 @@ from napari_phenolens.progress import CancelCallback
 
 Labels = NDArray[np.int32]
 
-# on control and perturbed wells of a demo plate of another seed: overlap 0.70 with the drawn cells (0.69 by distance alone)
+# tried on four wells of a demo plate of another seed: overlap with the drawn cells 0.70, by distance alone 0.69
 STIFFNESS = 4.0
 
 

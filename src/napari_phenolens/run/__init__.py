@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_phenolens.run.apply import apply_lens
+    from napari_phenolens.run.cell_writer import add_cells, default_segmentation
     from napari_phenolens.run.errors import RunError
     from napari_phenolens.run.estimates import Estimate, estimate
     from napari_phenolens.run.fit import fit_lens
@@ -17,13 +18,26 @@ _WHERE = {
     "Estimate": "estimates",
     "Run": "reader",
     "RunError": "errors",
+    "add_cells": "cell_writer",
     "apply_lens": "apply",
+    "default_segmentation": "cell_writer",
     "estimate": "estimates",
     "fit_lens": "fit",
     "open_run": "reader",
     "run_plate": "job",
 }
-__all__ = ["Estimate", "Run", "RunError", "apply_lens", "estimate", "fit_lens", "open_run", "run_plate"]
+__all__ = [
+    "Estimate",
+    "Run",
+    "RunError",
+    "add_cells",
+    "apply_lens",
+    "default_segmentation",
+    "estimate",
+    "fit_lens",
+    "open_run",
+    "run_plate",
+]
 
 
 def __getattr__(name: str) -> Any:

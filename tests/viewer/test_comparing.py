@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from napari_phenolens.analysis.well_values import robust_z
 from napari_phenolens.errors import PhenoLensError
-from napari_phenolens.viewer.comparing import PICKED_AFTER, robust_z
+from napari_phenolens.viewer.comparing import PICKED_AFTER
 
 
 def test_the_table_is_the_public_one(opened: Any, fakes: Any) -> None:
@@ -93,7 +94,10 @@ def test_robust_z() -> None:
 def test_what_colours_the_wells(opened: Any, fakes: Any) -> None:
     s = opened.session
     keys = [key for key, _ in opened.comparing.choices()]
-    assert keys[:3] == ["role", "feature", "feature z"]
+    assert keys[:3] == ["role", "fields", "feature"]
+    assert opened.comparing.z_of("feature") == "feature z"
+    assert opened.comparing.z_of("map:compound") == ""  # words have none
+    assert opened.comparing.z_of("map:dose") == "map:dose z"
     assert "covariate:cell_count" in keys
     assert "map:compound" in keys
     s.colour_by = "feature"

@@ -21,6 +21,7 @@ from napari_phenolens.analysis.split_half import (
     split_values,
     transfer,
 )
+from napari_phenolens.analysis.well_values import WellValues, well_values
 
 __all__ = [
     "AnalysisError",
@@ -31,6 +32,7 @@ __all__ = [
     "Phenotype",
     "SplitHalf",
     "Transfer",
+    "WellValues",
     "block_table",
     "blocks",
     "bootstrap_wells",
@@ -48,4 +50,5 @@ __all__ = [
     "split_values",
     "tile_position_share",
     "transfer",
+    "well_values",
 ]

@@ -32,6 +32,7 @@ from napari_phenolens.cli.options import (
 )
 from napari_phenolens.cli.outcome import cancel_on_interrupt, exit_codes, warn
 from napari_phenolens.cli.phenotype import phenotype
+from napari_phenolens.cli.plate_map import platemap
 from napari_phenolens.cli.progress import show_progress
 
 if TYPE_CHECKING:
@@ -378,3 +379,4 @@ app.command()(blocks)
 app.command()(encoders)
 app.command()(name)
 app.command()(phenotype)
+app.command()(platemap)

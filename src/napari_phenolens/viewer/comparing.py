@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from napari_phenolens.analysis.well_values import (
+    COLUMN,
+    COVARIATE,
+    FEATURE,
+    FIELDS,
+    ROLE,
+    WellValues,
+    Z,
+    against_controls,
+    columns_of,
+    feature_title,
+    field_counts,
+    numbers_or_words,
+    scaled,
+    words_of,
+)
 from napari_phenolens.errors import PhenoLensError
 from napari_phenolens.viewer import roles
 from napari_phenolens.viewer.scoring import Phenotypes
@@ -19,55 +35,11 @@ if TYPE_CHECKING:
     from napari_phenolens.viewer.jobs import Job
     from napari_phenolens.viewer.workbench import Workbench
 
-# What colours the plate map; a column of the map is "map:<column>", a covariate "covariate:<name>".
-ROLE, FEATURE, FEATURE_Z = "role", "feature", "feature z"
+FEATURE_Z = FEATURE + Z  # what colours the plate map is named as in `analysis.well_values`
 PICKED_AFTER = (
     "Wells were marked by hand after features had been seen: a choice made after looking carries no p and no q, "
     "so they are left out. Confirm the effect on another plate."
 )
-
-
-@dataclass(frozen=True)
-class WellValues:
-    """What the plate map shows.
-
-    Attributes
-    ----------
-    title : str
-        What is shown, with its unit.
-    values : Series or None
-        Well name to number; None where wells are coloured by role or by category.
-    categories : Series or None
-        Well name to text.
-    limits : tuple of float or None
-        Shared limits of the colours.
-    diverging : bool
-        Whether the values lie about zero.
-    note : str
-        What one must know to read the values.
-    marks : tuple of (float, str)
-        Values that mean something, with their letters.
-    """
-
-    title: str
-    values: pd.Series | None = None
-    categories: pd.Series | None = None
-    limits: tuple[float, float] | None = None
-    diverging: bool = False
-    note: str = ""
-    marks: tuple[tuple[float, str], ...] = ()
-
-
-def robust_z(values: pd.Series, controls: Sequence[str]) -> pd.Series:
-    """Give values in robust standard deviations (1.4826 MAD) of the control wells from their median."""
-    reference = values.reindex(list(controls)).dropna()
-    if len(reference) < 2:
-        return values * np.nan
-    middle = reference.median()
-    spread = 1.4826 * (reference - middle).abs().median()
-    if not spread:
-        spread = reference.std()
-    return (values - middle) / spread if spread else values * np.nan
 
 
 class Comparing:
@@ -182,50 +154,65 @@ class Comparing:
         return self._covariates[name]
 
     def choices(self) -> list[tuple[str, str]]:
-        """List what the plate map can be coloured by: ``(key, words)``."""
+        """List what the plate map can be coloured by: ``(key, words)``; numbers also as z, see `z_of`."""
         s = self.bench.session
         found = [(ROLE, "Role (control, perturbed)")]
+        if s.source is not None:
+            found.append((FIELDS, "Number of fields"))
         if self._profiles is not None:
-            found += [(FEATURE, "Chosen feature: mean activation"), (FEATURE_Z, "Chosen feature: z against controls")]
+            found.append((FEATURE, "Chosen feature: mean activation"))
         if s.comparison is not None:
             found.append((PHENOTYPE, "Chosen feature's phenotype: score"))
         if self._covariates is not None:
-            found += [(f"covariate:{name}", str(name).replace("_", " ")) for name in self._covariates.columns]
+            found += [(f"{COVARIATE}{name}", words_of(str(name))) for name in self._covariates.columns]
         metadata = getattr(s.source, "metadata", None)
         if metadata is not None:
-            found += [
-                (f"map:{c}", f"Plate map: {c}")
-                for c in metadata.columns
-                if not str(c).lower().startswith(("file", "path"))
-            ]
+            found += [(f"{COLUMN}{name}", f"Plate map: {name}") for name in columns_of(metadata)]
         return found
 
+    def z_of(self, key: str) -> str:
+        """Give the key of these numbers as z against the controls; empty where they are no numbers or have a scale."""
+        base = self.base_of(key)
+        named = self._named(base)
+        return base + Z if named is not None and pd.api.types.is_numeric_dtype(named[1]) else ""
+
+    def base_of(self, key: str) -> str:
+        """Give a key without its z; a column whose own name ends so is left alone."""
+        return key if self._named(key) is not None else key.removesuffix(Z)
+
+    def _named(self, key: str) -> tuple[str, pd.Series] | None:
+        """Give title and numbers (or words) of a key, z aside; None where they are not there."""
+        s = self.bench.session
+        values = None
+        if key == FEATURE:
+            values = self.feature_values(s.feature)
+            return None if values is None or s.feature is None else (feature_title(s.feature), values)
+        if key == FIELDS and s.source is not None:
+            return "fields", field_counts(s.source)
+        if key.startswith(COVARIATE):
+            name = key.removeprefix(COVARIATE)
+            values = self.covariate_values(name)
+            return None if values is None else (words_of(name), values)
+        if key.startswith(COLUMN) and s.source is not None:
+            name = key.removeprefix(COLUMN)
+            return (name, s.source.metadata[name]) if name in s.source.metadata.columns else None
+        return None
+
     def shown(self) -> WellValues:
-        """Give what the plate map shows now."""
+        """Give what the plate map shows now; `napari_phenolens.analysis.well_values` gives the same numbers."""
         s = self.bench.session
         key = s.colour_by
-        controls = s.wells_of(roles.CONTROL)
-        if key in (FEATURE, FEATURE_Z):
-            values = self.feature_values(s.feature)
-            if values is None:
-                return WellValues("Choose a feature in step 5 to colour the wells by it")
-            if key == FEATURE:
-                return self._scaled(f"F{s.feature}: mean activation", values)
-            return self._scaled(f"F{s.feature}: robust z against controls", robust_z(values, controls), diverging=True)
         if key == PHENOTYPE:
             return self.score()
-        if key.startswith("covariate:"):
-            values = self.covariate_values(key.removeprefix("covariate:"))
-            if values is not None:
-                return self._scaled(key.removeprefix("covariate:").replace("_", " "), values)
-        if key.startswith("map:") and s.source is not None:
-            column = key.removeprefix("map:")
-            if column in s.source.metadata.columns:
-                data = s.source.metadata[column]
-                if pd.api.types.is_numeric_dtype(data) and data.nunique() > 8:
-                    return self._scaled(column, data)
-                return WellValues(column, categories=data)
-        return WellValues("Roles")
+        base = self.base_of(key)
+        named = self._named(base)
+        if named is None:
+            waits = base == FEATURE
+            return WellValues("Choose a feature in step 5 to colour the wells by it" if waits else "Roles")
+        title, data = named
+        if key != base and self.z_of(key):
+            return against_controls(title, data, s.wells_of(roles.CONTROL))
+        return numbers_or_words(title, data) if key.startswith(COLUMN) else scaled(title, data)
 
     def score(self) -> WellValues:
         """Give every well's score by the chosen feature's phenotype."""
@@ -239,7 +226,7 @@ class Comparing:
         if s.score.phenotype is None:
             return WellValues(f"No score: {s.score.why}")
         n = len(s.score.phenotype.features)
-        shown = self._scaled(f"F{s.feature}'s phenotype: {n} feature{'s' * (n > 1)}", s.score.values, diverging=True)
+        shown = scaled(f"F{s.feature}'s phenotype: {n} feature{'s' * (n > 1)}", s.score.values, diverging=True)
         note = (
             f"0 is the mean of the {len(s.comparison.controls)} control wells, 1 that of the "
             f"{len(s.comparison.perturbed)} perturbed wells. The features were chosen on these wells: their own scores "
@@ -248,17 +235,6 @@ class Comparing:
         stand_in = all(s.roles.get(well) == roles.POSITIVE for well in s.comparison.perturbed)
         perturbed = roles.LETTERS[roles.POSITIVE if stand_in else roles.PERTURBED]
         return replace(shown, note=note, marks=((0.0, roles.LETTERS[roles.CONTROL]), (1.0, perturbed)))
-
-    @staticmethod
-    def _scaled(title: str, values: pd.Series, *, diverging: bool = False) -> WellValues:
-        numbers = values.to_numpy(dtype=float)
-        numbers = numbers[np.isfinite(numbers)]
-        if not len(numbers):
-            return WellValues(f"{title}: no numbers", values=values, limits=(0.0, 1.0), diverging=diverging)
-        if diverging:
-            reach = float(max(np.percentile(np.abs(numbers), 98), 1.0))
-            return WellValues(title, values=values, limits=(-reach, reach), diverging=True)
-        return WellValues(title, values=values, limits=(float(numbers.min()), float(numbers.max())))
 
 
 def compare_wells(

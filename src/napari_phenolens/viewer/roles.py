@@ -8,13 +8,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_phenolens.errors import PhenoLensError
+from napari_phenolens.plate.roles import CONTROL, EXCLUDED, LETTERS, PERTURBED, POSITIVE, ROLES, WORDS, assign_roles
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CONTROL, PERTURBED, POSITIVE, EXCLUDED = "control", "perturbed", "positive", "excluded"
-ROLES = (CONTROL, PERTURBED, POSITIVE, EXCLUDED)
-LETTERS = {CONTROL: "C", PERTURBED: "P", POSITIVE: "+", EXCLUDED: "x"}
+__all__ = [
+    "CONTROL",
+    "EXCLUDED",
+    "LETTERS",
+    "PERTURBED",
+    "POSITIVE",
+    "ROLES",
+    "WORDS",
+    "Suggestion",
+    "assign",
+    "condition",
+    "guess",
+    "match",
+    "suggest",
+]
+
 MAX_VALUES = 40  # a column with more values than this is a list of names, not a choice of conditions
 
 _NEGATIVE = re.compile(
@@ -124,10 +138,7 @@ def match(source: Any, query: str) -> tuple[list[str], str]:
 def assign(
     source: Any, control: str, perturbed: str, positive: str, by_hand: Mapping[str, str], excluded: str = ""
 ) -> dict[str, str]:
-    """Give every well its role.
-
-    The excluded wells win over the controls, these over the positive controls, these over the perturbed; an empty
-    ``perturbed`` query means every well that is nothing else. A role set by hand wins over all.
+    """Give every well its role by queries, see `plate.roles.assign_roles`; one that cannot be read picks no well.
 
     Returns
     -------
@@ -136,15 +147,6 @@ def assign(
     """
     if source is None:
         return {}
-    controls, _ = match(source, control)
-    positives, _ = match(source, positive)
-    roles: dict[str, str] = {}
-    if perturbed.strip():
-        roles.update(dict.fromkeys(match(source, perturbed)[0], PERTURBED))
-    elif controls or CONTROL in by_hand.values():
-        roles.update(dict.fromkeys(source.wells, PERTURBED))
-    roles.update({well: POSITIVE for well in positives if not perturbed.strip() or well not in roles})
-    roles.update(dict.fromkeys(controls, CONTROL))
-    roles.update(dict.fromkeys(match(source, excluded)[0], EXCLUDED))
-    roles.update({well: role for well, role in by_hand.items() if role in ROLES})
-    return roles
+    picked = [match(source, query)[0] for query in (control, positive, excluded)]
+    some = match(source, perturbed)[0] if perturbed.strip() else None
+    return assign_roles(source.wells, picked[0], some, picked[1], picked[2], by_hand)

@@ -8,8 +8,8 @@ from qtpy.QtCore import QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QFontMetrics, QLinearGradient, QPainter, QPaintEvent, QPalette, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
+from napari_phenolens.analysis.well_values import WellValues
 from napari_phenolens.viewer import roles
-from napari_phenolens.viewer.comparing import WellValues
 from napari_phenolens.widgets.palette import CATEGORIES, ROLE_COLOURS, colours_of, ink_on, table
 
 _WORDS = {

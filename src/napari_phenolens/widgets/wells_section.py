@@ -8,8 +8,8 @@ from qtpy.QtCore import QSignalBlocker
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
 
+from napari_phenolens.analysis.well_values import WellValues
 from napari_phenolens.viewer import roles
-from napari_phenolens.viewer.comparing import WellValues
 from napari_phenolens.viewer.showing import describe
 from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.legend import Legend

@@ -10,13 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari_phenolens.dictionary.carrying import carry
     from napari_phenolens.dictionary.coder import icfl_encode
     from napari_phenolens.dictionary.errors import DictionaryError
     from napari_phenolens.dictionary.fit import fit_dictionary
     from napari_phenolens.dictionary.hierarchy import consistency
     from napari_phenolens.dictionary.model import Dictionary
     from napari_phenolens.dictionary.monosemantic import monosemanticity
-    from napari_phenolens.dictionary.plan import default_batch, default_steps
+    from napari_phenolens.dictionary.plan import check_method, default_batch, default_steps
     from napari_phenolens.dictionary.probes import probe
     from napari_phenolens.dictionary.quality import reconstruction
     from napari_phenolens.dictionary.reference import icfl_encode_reference
@@ -29,6 +30,8 @@ _HOMES = {
     "Dictionary": "model",
     "DictionaryError": "errors",
     "Whitening": "whitening",
+    "carry": "carrying",
+    "check_method": "plan",
     "consistency": "hierarchy",
     "default_batch": "plan",
     "default_steps": "plan",
@@ -51,6 +54,8 @@ __all__ = [
     "Dictionary",
     "DictionaryError",
     "Whitening",
+    "carry",
+    "check_method",
     "consistency",
     "default_batch",
     "default_steps",

@@ -19,6 +19,7 @@ from napari_phenolens.dictionary.plan import (
     LR,
     Decay,
     Plan,
+    check_method,
     check_numbers,
     check_rate,
     check_tokens,
@@ -29,8 +30,7 @@ from napari_phenolens.dictionary.plan import (
     rate,
     unit_rows_at,
 )
-from napari_phenolens.dictionary.reference import check_sparsity
-from napari_phenolens.dictionary.stages import Refit, Select, check_select, nested_levels, stages
+from napari_phenolens.dictionary.stages import Refit, Select, check_select
 from napari_phenolens.dictionary.train import IcflTrainer, Trainer
 from napari_phenolens.dictionary.train_mp import MpTrainer
 from napari_phenolens.dictionary.train_topk import BatchTopKTrainer, TopKTrainer
@@ -126,15 +126,11 @@ def fit_dictionary(
     check_numbers(
         atoms=atoms, steps=steps, batch=batch, lr=lr, seed=seed, warmup=warmup, checkpoint_every=checkpoint_every
     )
-    n, p = check_tokens(x, method)
-    rounds, per_round = check_sparsity(*sparsity, atoms)
-    levels = nested_levels(atoms) if method == "nested" else None
+    rounds, per_round, levels = check_method(method, atoms, sparsity, refit)
+    n, p = check_tokens(x)
     check_select(select)
-    stages(rounds, per_round, atoms, refit, levels)
     if method not in ("icfl", "nested") and (select, refit) != ("signed", "none"):
         raise DictionaryError(f"select and refit are options of pursuit; method {method!r} has its own rule")
-    if method in ("topk", "batchtopk", "mpsae") and rounds * per_round > atoms:
-        raise DictionaryError(f"a code of {rounds * per_round} entries needs as many atoms; there are {atoms}")
     held = held_out(n, seed)
     held_rows = unit_rows_at(x, held)
     trained = n - len(held) if n >= 20 else n

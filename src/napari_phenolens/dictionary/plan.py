@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from napari_phenolens.dictionary.coder import unit_rows
 from napari_phenolens.dictionary.errors import DictionaryError
 from napari_phenolens.dictionary.model import Method
-from napari_phenolens.dictionary.reference import finite_rows
+from napari_phenolens.dictionary.reference import check_sparsity, finite_rows
+from napari_phenolens.dictionary.stages import Refit, nested_levels, stages
 
 # chosen on planted dictionaries of 32 and 192 dimensions
 LR = {"icfl": 1e-3, "nested": 1e-3, "mpsae": 1e-3, "topk": 3e-3, "batchtopk": 3e-3}
@@ -88,16 +89,41 @@ def check_numbers(**numbers: Any) -> None:
             raise DictionaryError(f"{name} is {number!r}; give a whole number of {least} or more")
 
 
-def check_tokens(x: Any, method: str) -> tuple[int, int]:
+def check_method(
+    method: str, atoms: int, sparsity: tuple[int, int], refit: Refit = "none"
+) -> tuple[int, int, tuple[int, ...] | None]:
+    """Tell whether atoms and sparsity suit a method, before any token is there.
+
+    Returns
+    -------
+    rounds, per_round : int
+    levels : tuple of int or None
+        Sizes of nested dictionaries.
+
+    Raises
+    ------
+    DictionaryError
+        Where they do not, or the method is unknown.
+    """
+    if method not in get_args(Method):
+        raise DictionaryError(f"method {method!r} is unknown; choose one of {', '.join(get_args(Method))}")
+    check_numbers(atoms=atoms)
+    rounds, per_round = check_sparsity(*sparsity, atoms)
+    levels = nested_levels(atoms) if method == "nested" else None
+    stages(rounds, per_round, atoms, refit, levels)
+    if method in ("topk", "batchtopk", "mpsae") and rounds * per_round > atoms:
+        raise DictionaryError(f"a code of {rounds * per_round} entries needs as many atoms; there are {atoms}")
+    return rounds, per_round, levels
+
+
+def check_tokens(x: Any) -> tuple[int, int]:
     """Give the shape of the tokens (n, p).
 
     Raises
     ------
     DictionaryError
-        Where they are none, or the method is unknown.
+        Where they are none.
     """
-    if method not in get_args(Method):
-        raise DictionaryError(f"method {method!r} is unknown; choose one of {', '.join(get_args(Method))}")
     shape = getattr(x, "shape", None)
     if shape is None or len(shape) != 2 or shape[1] < 1:
         raise DictionaryError(f"x has shape {shape}; give an array of tokens (n, p)")

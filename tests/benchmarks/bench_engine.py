@@ -148,8 +148,8 @@ def compare(name: str, plate: Any, work: Path, weights: Path | None) -> dict[str
 
     from napari_phenolens import apply_lens
     from napari_phenolens.encoders import load_encoder
-    from napari_phenolens.run.engine import cpu_batch
     from napari_phenolens.run.field_tokens import TokenSettings
+    from napari_phenolens.run.fleet import cpu_batch
     from napari_phenolens.run.geometry import cut_tiles
     from napari_phenolens.run.lanes import CpuLane
     from napari_phenolens.run.pixels import normalise

@@ -9,12 +9,16 @@ import pytest
 import tifffile
 import torch
 from miniplate import NEGATIVE, WELLS, write_plate
+from played_devices import play
 
 from napari_phenolens.encoders import load_encoder
 from napari_phenolens.errors import Cancelled
 from napari_phenolens.plate import open_plate
 from napari_phenolens.run import block_tokens as room
+from napari_phenolens.run import fleet
+from napari_phenolens.run.block_sums import Shown, field_sums
 from napari_phenolens.run.block_tokens import block_tokens
+from napari_phenolens.run.engine import Engine
 from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.field_tokens import TokenSettings, pool_channels
 from napari_phenolens.run.geometry import assemble, cut_tiles
@@ -30,6 +34,11 @@ def gather(plate: Any, tmp_path: Any) -> Any:
         return block_tokens([plate], chosen.pop("wells", EVERY[:2]), {0: plate.select(NEGATIVE)}, **chosen)
 
     return call
+
+
+@pytest.fixture
+def devices(monkeypatch: pytest.MonkeyPatch) -> Any:
+    return play(monkeypatch, room, "load_encoder")
 
 
 @pytest.mark.parametrize("pooling", ["concat", "mean"])
@@ -76,8 +85,8 @@ def test_finished_wells_are_kept_and_damaged_ones_done_again(
     assert [path.stem for path in kept] == ["A01", "A02"]
     kept[1].write_bytes(kept[1].read_bytes()[:100])
     encoded: list[int] = []
-    sums = room._field_sums
-    monkeypatch.setattr(room, "_field_sums", lambda *args: encoded.append(1) or sums(*args))
+    sums = room.field_sums
+    monkeypatch.setattr(room, "field_sums", lambda *args, **more: encoded.append(1) or sums(*args, **more))
     again = gather(blocks=[1, 2])
     assert len(encoded) == 1
     for block in (1, 2):
@@ -107,22 +116,35 @@ def test_bad_fields_and_empty_wells_end_nothing(tmp_path: Any) -> None:
     assert sorted(path.stem for path in (tmp_path / "kept").rglob("*.npz")) == ["A01", "B01", "B02"]
 
 
-def test_memory_that_runs_out_halves_the_batch(gather: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_runs_out_halves_the_batch(
+    gather: Any, tmp_path: Any, devices: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, told = devices
+    monkeypatch.setattr(fleet, "cpu_batch", lambda channels, tile: 32)
     whole = gather(blocks=[1, 3])
-    sizes: list[int] = []
-    sums = room._batch_sums
-
-    def short(tiles: Any, *rest: Any) -> Any:
-        if len(tiles) > 1:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        sizes.append(len(tiles))
-        return sums(tiles, *rest)
-
-    monkeypatch.setattr(room, "_batch_sums", short)
+    assert max(loaded["cpu"].batches) > 1
+    told["cpu"] = {"most": 1}
     less = gather(blocks=[1, 3], tokens=tmp_path / "other")
-    assert len(sizes) > 2
+    assert set(loaded["cpu"].batches) == {1}
     for block in (1, 3):
-        np.testing.assert_allclose(less.means[block], whole.means[block], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(less.means[block], whole.means[block], rtol=1e-5, atol=1e-5)
+
+
+def test_devices_share_the_wells_and_the_cpu_goes_on_alone(gather: Any, tmp_path: Any, devices: Any) -> None:
+    loaded, told = devices
+    whole = gather(wells=EVERY, blocks=[2, 4], device="cpu")
+    how = {"wells": EVERY, "blocks": [2, 4], "batch": 2, "precision": "float32"}
+    two = gather(device="gpu:0,gpu:1", tokens=tmp_path / "two", **how)
+    assert loaded["gpu:0"].batches and loaded["gpu:1"].batches
+    told["gpu:0"] = {"lost_after": 5}
+    with pytest.warns(UserWarning, match=r"gpu:0 has stopped working .* computed on the CPU") as said:
+        lost = gather(device="gpu:0", tokens=tmp_path / "lost", **how)
+    assert len([w for w in said if "stopped working" in str(w.message)]) == 1
+    assert loaded["cpu"].batches and not lost.skipped
+    for found in (two, lost):
+        np.testing.assert_array_equal(found.patches, whole.patches)
+        for block in (2, 4):
+            np.testing.assert_allclose(found.means[block], whole.means[block], rtol=1e-5, atol=1e-5)
 
 
 def test_a_coarser_stage_gets_the_weight_of_its_patches(plate: Any) -> None:
@@ -130,6 +152,10 @@ def test_a_coarser_stage_gets_the_weight_of_its_patches(plate: Any) -> None:
 
     class Staged:
         device = "cpu"
+        default_tile = 128
+
+        def forward_tensor(self, pixels: torch.Tensor) -> torch.Tensor:
+            return self.forward_tensors(pixels, (2,))[2]
 
         def forward_tensors(self, pixels: torch.Tensor, blocks: Any) -> dict[int, torch.Tensor]:
             fine = torch.nn.functional.avg_pool2d(pixels, 8)[..., None]
@@ -142,7 +168,8 @@ def test_a_coarser_stage_gets_the_weight_of_its_patches(plate: Any) -> None:
     settings = TokenSettings(("DNA", "GFP"), ("DNA", "GFP"), "concat", 8, 128, 0, None, numbers)
     foreground = np.zeros(settings.plan(field).grid, bool)
     foreground[:4, :2] = True  # whole coarse patches of one tile alone
-    found = room._field_sums(image, foreground, settings, Staged(), (1, 2), room._Batch(1), None)  # type: ignore[arg-type]
+    engine = Engine(lambda _: Staged(), "cpu", batch=1)  # type: ignore[arg-type, return-value]
+    found = field_sums([Shown(image, foreground)], settings, engine, (1, 2))[0]
     pixels = normalise(image, numbers)[:, :32, :16].mean((1, 2)) * 8
     np.testing.assert_allclose(found[1], pixels, rtol=1e-4)
     np.testing.assert_allclose(found[2], np.outer(pixels, [1, 2]).ravel(), rtol=1e-4)

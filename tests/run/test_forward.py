@@ -12,66 +12,22 @@ import pytest
 import tifffile
 import torch
 from miniplate import NEGATIVE, assert_same, draw, write_plate
+from played_devices import Played, Watched, play
 
 from napari_phenolens.encoders import load_encoder
 from napari_phenolens.errors import Cancelled
 from napari_phenolens.plate import open_plate
-from napari_phenolens.run import RunError, apply, apply_lens, engine, lanes
-from napari_phenolens.run.engine import Choices, Engine, encode_field
-from napari_phenolens.run.lanes import Lane, find_batch, settle_precision
+from napari_phenolens.run import RunError, apply, apply_lens, lanes
+from napari_phenolens.run.engine import Engine, encode_field
+from napari_phenolens.run.fleet import Choices
+from napari_phenolens.run.lanes import find_batch, settle_precision
 from napari_phenolens.run.stream import bundles
 from napari_phenolens.run.token_store import TokenStore
 
 
-class Watched:
-    """camae-micro that counts, and fails where it is told to."""
-
-    forward_inner = None  # it has the whole forward alone
-
-    def __init__(self, device="cpu", most=10**9, lost_after=10**9):
-        self.inner = load_encoder("camae-micro", device="cpu", block=1)
-        self.device, self.most, self.lost_after = device, most, lost_after
-        self.batches, self.lock = [], threading.Lock()
-
-    def __getattr__(self, name):
-        return getattr(self.inner, name)
-
-    def forward_tensor(self, pixels):
-        with self.lock:
-            if len(self.batches) >= self.lost_after:
-                raise RuntimeError(f"CUDA error: an illegal memory access was encountered on {self.device}\nmore words")
-            if len(pixels) > self.most:
-                raise torch.OutOfMemoryError(f"tried to allocate {len(pixels)} tiles")
-            self.batches.append(len(pixels))
-        return self.inner.forward_tensor(pixels)
-
-
-class Played(Lane):
-    """A device that is no CPU to the engine; its memory is the host's."""
-
-    def __init__(self, encoder, *, compiled=False):
-        self.encoder, self.name, self.where = encoder, encoder.device, torch.device("cpu")
-        self.dtype, self._call, self._streams = None, lanes._inner_of(encoder), threading.local()
-
-    @property
-    def is_cpu(self):
-        return False
-
-
 @pytest.fixture
 def devices(monkeypatch):
-    """Play devices by name; gives the encoders that were loaded, and what they are told."""
-    loaded, told = {}, {}
-
-    def load(name, weights=None, device="cpu", block=None, **_):
-        loaded[device] = Watched(device, **told.get(device, {}))
-        return loaded[device]
-
-    real = lanes.open_lane
-    monkeypatch.setattr(apply, "load_encoder", load)
-    monkeypatch.setattr(engine, "resolve_devices", lambda device: tuple(device.split(",")))
-    monkeypatch.setattr(engine, "open_lane", lambda e, **k: real(e, **k) if e.device == "cpu" else Played(e, **k))
-    return loaded, told
+    return play(monkeypatch, apply, "load_encoder")
 
 
 @pytest.fixture(scope="module")

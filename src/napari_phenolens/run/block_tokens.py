@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,19 +15,20 @@ from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from napari_phenolens.cells import Foreground
 from napari_phenolens.encoders import load_encoder
 from napari_phenolens.progress import CancelCallback, ProgressCallback, check_cancelled
 from napari_phenolens.run.bench import Channels, Reporter, check_fits, nuclear_channel, resolve_channels, sample_images
+from napari_phenolens.run.block_sums import Shown, Sums, field_sums
+from napari_phenolens.run.devices import Device
+from napari_phenolens.run.engine import Engine
 from napari_phenolens.run.errors import RunError
-from napari_phenolens.run.field_tokens import BATCH_TOKENS, TokenSettings, pool_channels, pooling_for
+from napari_phenolens.run.field_tokens import TokenSettings, pooling_for
 from napari_phenolens.run.fit import FOREGROUND_FIELDS, MARGIN
-from napari_phenolens.run.geometry import TilePlan, coverage, cut_tiles, plan_tiles
-from napari_phenolens.run.lanes import is_out_of_memory
-from napari_phenolens.run.pixels import fit_normalisation, normalise, spread
-from napari_phenolens.run.source import BAD_FIELD, read_ahead
+from napari_phenolens.run.pixels import fit_normalisation, spread
+from napari_phenolens.run.source import BAD_FIELD
+from napari_phenolens.run.stream import bundle, flow
 from napari_phenolens.run.token_store import default_folder, token_key
 
 if TYPE_CHECKING:
@@ -34,10 +37,9 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float32]
 Place = tuple[int, str]  # plate, well
-Sums = dict[int, npt.NDArray[np.float64]]  # block -> (d,)
+FieldPlace = tuple[str, int]  # well, place
 
 SCHEMA = 1
-ON_DEVICE = 32  # times the tokens of a forward on the CPU that one on an accelerator takes
 
 
 @dataclass(frozen=True)
@@ -73,13 +75,6 @@ class BlockTokens:
 
 
 @dataclass
-class _Batch:
-    """How many tiles a forward takes; halved for good where memory runs out."""
-
-    size: int
-
-
-@dataclass
 class _Well:
     """What is kept of one well."""
 
@@ -102,9 +97,11 @@ def block_tokens(
     nuclear: str | None = None,
     fields: int | None = None,
     margin: int = MARGIN,
-    device: str = "auto",
+    device: Device = "auto",
     weights: str | Path | None = None,
     tokens: str | Path | None = None,
+    batch: int | None = None,
+    precision: str = "auto",
     progress: ProgressCallback | None = None,
     cancel: CancelCallback | None = None,
 ) -> BlockTokens:
@@ -121,7 +118,7 @@ def block_tokens(
         Plate (its place in `plates`) and name of each well to encode.
     controls : mapping of int to sequence of str
         Wells of each plate on which its pixel rule, and on the first plate the foreground rule, are fitted.
-    encoder, channels, channel_pooling, foreground, nuclear, margin, device, weights, tokens
+    encoder, channels, channel_pooling, foreground, nuclear, margin, device, weights, tokens, batch, precision
         As in `fit_lens`.
     blocks : sequence of int, optional
         Which blocks, 1-based; default: all.
@@ -143,7 +140,13 @@ def block_tokens(
     Cancelled
         Where the user asked to stop; finished wells stay.
     """
-    enc = load_encoder(encoder, weights=weights, device=device, progress=progress, cancel=cancel)
+    engine = Engine(
+        lambda where: load_encoder(encoder, weights=weights, device=where, progress=progress, cancel=cancel),
+        device,
+        batch=batch,
+        precision=precision,
+    )
+    enc = engine.encoder()
     wanted = tuple(range(1, enc.blocks + 1)) if blocks is None else tuple(sorted(set(blocks)))
     if not wanted or wanted[0] < 1 or wanted[-1] > enc.blocks:
         raise RunError(f"{encoder} has blocks 1 to {enc.blocks}; {list(wanted)} were asked for")
@@ -190,7 +193,7 @@ def block_tokens(
             kept[number, well] = found
             for _ in _places(plate, well, fields):
                 report.step(f"{plate.name} {well}")
-        for well, result in _encode(plate, todo, fields, settings, rule, enc, wanted, report, cancel):
+        for well, result in _encode(plate, todo, fields, settings, rule, engine, wanted, report, cancel):
             kept[number, well] = result
             if not result.skipped:  # a file that cannot be read today may be there tomorrow
                 _save(folder / f"{well}.npz", result)
@@ -231,98 +234,41 @@ def _places(plate: Plate, well: str, fields: int | None) -> list[int]:
 
 def _encode(
     plate: Plate, wells: Sequence[str], fields: int | None, settings: TokenSettings, rule: Foreground,
-    encoder: Encoder, blocks: tuple[int, ...], report: Reporter, cancel: CancelCallback | None,
+    engine: Engine, blocks: tuple[int, ...], report: Reporter, cancel: CancelCallback | None,
 ) -> Iterator[tuple[str, _Well]]:  # fmt: skip
-    """Yield each well with its sums, once all of its fields are done; a background thread reads ahead."""
+    """Yield each well with its sums, once all of its fields are done."""
+    stop = threading.Event()
 
-    def load(place: tuple[str, int]) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    def load(place: FieldPlace) -> Shown:
         image = settings.read(plate.wells[place[0]].fields[place[1]])
-        return image, rule.patches(image, list(settings.names), settings.patch)
+        foreground = rule.patches(image, list(settings.names), settings.patch)
+        return Shown(image, foreground)
+
+    def encode(numbered: tuple[int, list[tuple[FieldPlace, Any]]]) -> list[tuple[FieldPlace, Any]]:
+        number, loaded = numbered
+        shown = [f for _, f in loaded if isinstance(f, Shown) and f.foreground.any()]
+        if shown:
+            sums = field_sums(shown, settings, engine, blocks, number=number, stop=stop.is_set)
+            for field, found in zip(shown, sums, strict=True):
+                field.sums = found
+        return loaded
 
     order = [(w, i) for w in wells for i in _places(plate, w, fields)]
     last = {w: i for w, i in order}
-    # On a CPU small batches stay in its cache and answer a cancel soon.
-    each = len(settings.sources) * (settings.tile // settings.patch) ** 2
-    batch = _Batch(max(1, BATCH_TOKENS // each) * (1 if encoder.device.startswith("cpu") else ON_DEVICE))
     result = _Well({}, 0, [])
-    for (well, place), outcome in read_ahead(order, load, cancel=cancel):
-        field = plate.wells[well].fields[place]
-        try:
-            if isinstance(outcome, BaseException):
-                raise outcome
-            image, foreground = outcome
-            if foreground.any():
-                sums = _field_sums(image, foreground, settings, encoder, blocks, batch, cancel)
-                result.sums = {b: each + result.sums.get(b, 0.0) for b, each in sums.items()}
-                result.patches += int(foreground.sum())
-        except BAD_FIELD as error:
-            result.skipped.append((field.name, str(error)))
-        report.step(f"{plate.name} {well}")
-        if place == last[well]:
-            yield well, result
-            result = _Well({}, 0, [])
-
-
-def _field_sums(
-    image: npt.NDArray[Any], foreground: npt.NDArray[np.bool_], settings: TokenSettings, encoder: Encoder,
-    blocks: tuple[int, ...], batch: _Batch, cancel: CancelCallback | None,
-) -> Sums:  # fmt: skip
-    """Sum a field's foreground tokens at every block.
-
-    Summing is linear, so a patch that several tiles keep counts from each by one over their number: no grid is laid
-    out for any block, and tiles without foreground are not encoded at all.
-    """
-    plan = plan_tiles((image.shape[1], image.shape[2]), settings.patch, settings.tile, settings.margin)
-    share = _tile_weights(foreground, plan)
-    used = np.flatnonzero(share.any((1, 2)))
-    tiles = cut_tiles(normalise(image, settings.normalisation), plan)
-    total: Sums = {}
-    start = 0
-    while start < len(used):
-        check_cancelled(cancel)
-        part = used[start : start + batch.size]
-        try:
-            sums = _batch_sums(tiles[part], share[part], settings.channel_pooling, encoder, blocks)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error) or batch.size == 1:
-                raise
-            batch.size = max(1, min(batch.size, len(part)) // 2)
-            continue
-        total = {block: each + total.get(block, 0.0) for block, each in sums.items()}
-        start += len(part)
-    return total
-
-
-def _batch_sums(tiles: Floats, share: Floats, pooling: str, encoder: Encoder, blocks: tuple[int, ...]) -> Sums:
-    """Sum the weighted tokens of some tiles on the encoder's device: only the sums come back."""
-    found: Sums = {}
-    with torch.inference_mode():
-        given = encoder.forward_tensors(torch.from_numpy(tiles).to(encoder.device), blocks)
-        for block, tokens in given.items():
-            weight = torch.from_numpy(_coarser(share, (tokens.shape[2], tokens.shape[3]))).to(tokens.device)
-            each = torch.einsum("nyx,ncyxd->cd", weight, tokens.float())[None, :, None, None]
-            found[block] = pool_channels(each, pooling).flatten().double().cpu().numpy()
-    return found
-
-
-def _coarser(weights: Floats, grid: tuple[int, int]) -> Floats:
-    """Add up the weights of the patches that one token of a coarser stage covers."""
-    n, y, x = weights.shape
-    if (y, x) == grid:
-        return weights
-    summed: Floats = weights.reshape(n, grid[0], y // grid[0], grid[1], x // grid[1]).sum((2, 4))
-    return summed
-
-
-def _tile_weights(foreground: npt.NDArray[np.bool_], plan: TilePlan) -> Floats:
-    """Give every patch of every tile its weight in the field's sum, ``(tiles, tile, tile)``."""
-    padded = np.zeros(plan.padded, np.float32)
-    padded[plan.inside] = foreground / coverage(plan)
-    low, high = plan.inner.start, plan.inner.stop
-    weights = np.zeros((len(plan.origins), plan.tile, plan.tile), np.float32)
-    for i, (row, column) in enumerate(plan.origins):
-        weights[i, plan.inner, plan.inner] = padded[row + low : row + high, column + low : column + high]
-    return weights
+    with closing(flow(engine, bundle(engine, plate, settings, order, order), load, encode, stop, cancel)) as steps:
+        for (well, place), found in steps:
+            if isinstance(found, BAD_FIELD):
+                result.skipped.append((plate.wells[well].fields[place].name, str(found)))
+            elif isinstance(found, BaseException):
+                raise found
+            elif found.sums:
+                result.sums = {b: each + result.sums.get(b, 0.0) for b, each in found.sums.items()}
+                result.patches += int(found.foreground.sum())
+            report.step(f"{plate.name} {well}")
+            if place == last[well]:
+                yield well, result
+                result = _Well({}, 0, [])
 
 
 def _folder(

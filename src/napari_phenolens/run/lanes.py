@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import numpy as np
@@ -75,9 +75,16 @@ class Lane:
 
     def forward(self, tiles: Tensor, margin: int = 0) -> Tensor:
         """Encode tiles ``(n, c, y, x)`` in the precision settled on; tokens are float32, without a rim of `margin`."""
-        half = nullcontext() if self.dtype is None else torch.autocast(self.where.type, self.dtype)
-        with torch.inference_mode(), half:
+        with torch.inference_mode(), self._precision():
             return self._call(tiles, margin).float()
+
+    def forward_blocks(self, tiles: Tensor, blocks: Sequence[int]) -> dict[int, Tensor]:
+        """Encode tiles once and give the whole grids of several blocks, in the precision settled on, as float32."""
+        with torch.inference_mode(), self._precision():
+            return {block: tokens.float() for block, tokens in self.encoder.forward_tensors(tiles, blocks).items()}
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        return nullcontext() if self.dtype is None else torch.autocast(self.where.type, self.dtype)
 
     def map(self, work: Callable[[Item], Out], items: Sequence[Item]) -> list[Out]:
         """Do the work on each item, in their order: one after the other, since the device itself is parallel."""

@@ -18,9 +18,10 @@ import numpy.typing as npt
 from napari_phenolens.errors import PhenoLensError
 from napari_phenolens.progress import CancelCallback, check_cancelled
 from napari_phenolens.run.devices import quiet_pool
-from napari_phenolens.run.engine import Choices, Engine
+from napari_phenolens.run.engine import Engine
 from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.field_tokens import TokenSettings
+from napari_phenolens.run.fleet import Choices
 from napari_phenolens.run.layout import write_json
 from napari_phenolens.run.pixels import spread
 from napari_phenolens.run.token_store import LIMIT, HalfPrecision, TokenStore, default_folder, token_key

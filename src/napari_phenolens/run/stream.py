@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,10 @@ from napari_phenolens.threads import budget
 
 if TYPE_CHECKING:
     from napari_phenolens.lens import Lens
+    from napari_phenolens.plate import Plate
     from napari_phenolens.run.bench import Bench, LensDraft
+    from napari_phenolens.run.engine import Engine
+    from napari_phenolens.run.field_tokens import TokenSettings
 
 Place = tuple[str, int]  # a well and a field's place in it
 Halves = npt.NDArray[np.float16]
@@ -119,7 +123,9 @@ def stream(
     stop = threading.Event()
     engine, settings, plate, source = bench.source.engine, bench.settings, bench.plate, bench.source
     asked = {place for place in places if wanted(place)}
-    parts = _parts(bench, places, asked)
+    missing = [place for place in places if place in asked and not source.has(*place)]
+    every = bundle(engine, plate, settings, places, missing)
+    parts = [(number, part) for number, part in every if not asked.isdisjoint(part)]
 
     def load(where: Place) -> _Loaded:
         field = plate.wells[where[0]].fields[where[1]]
@@ -145,6 +151,56 @@ def stream(
                 f.packed = f.packed if tokens is None else tokens
         return found
 
+    offset_of = _Offsets(offsets)
+    with closing(flow(engine, parts, load, encode, stop, cancel)) as steps:
+        for where, found in steps:
+            if where not in asked:
+                continue
+            if isinstance(found, BAD_FIELD):
+                yield *where, found
+            elif isinstance(found, BaseException):
+                raise found
+            else:
+                yield *where, _seen(bench, rules, offset_of, found)
+
+
+def flow(
+    engine: Engine,
+    parts: Sequence[tuple[int, list[Place]]],
+    load: Callable[[Place], Any],
+    encode: Callable[[tuple[int, list[tuple[Place, Any]]]], list[tuple[Place, Any]]],
+    stop: threading.Event,
+    cancel: CancelCallback | None,
+) -> Generator[tuple[Place, Any], None, None]:
+    """Load fields and encode their bundles in background threads, a few ahead of the one in use.
+
+    Parameters
+    ----------
+    engine : Engine
+        How many bundles it takes at a time, and whether the CPU has to be shared with it.
+    parts : sequence of (int, list of places)
+        Bundles with their numbers.
+    load : callable
+        Gives what is needed of a field. Its exceptions are handed to `encode` in place of a result.
+    encode : callable
+        Takes a bundle, ``(number, [(place, loaded)])``, and gives ``[(place, result)]``.
+    stop : Event
+        Set at the end, whatever ends it.
+    cancel : callable, optional
+        Asked by the calling thread while it waits.
+
+    Yields
+    ------
+    tuple
+        Place and result, in the order of the bundles.
+
+    Raises
+    ------
+    Exception
+        What `encode` raised: no fault of a field, but of the encoder or the machine.
+    Cancelled
+        Where `cancel` said so.
+    """
     loads = read_ahead(
         chain.from_iterable(part for _, part in parts),
         load,
@@ -155,53 +211,56 @@ def stream(
     )
     bundled = ((number, [next(loads) for _ in part]) for number, part in parts)
     steps = read_ahead(bundled, encode, AHEAD, pool=quiet_pool(engine.drivers, "phenolens-encode"), cancel=cancel)
-    offset_of = _Offsets(offsets)
     try:
-        for (_, part), outcome in steps:
-            if isinstance(outcome, BaseException):  # no fault of a field: the encoder or the machine fails
+        for _, outcome in steps:
+            if isinstance(outcome, BaseException):
                 raise outcome
-            for where, found in part:
-                if where not in asked:
-                    continue
-                if isinstance(found, BAD_FIELD):
-                    yield *where, found
-                elif isinstance(found, BaseException):
-                    raise found
-                else:
-                    yield *where, _seen(bench, rules, offset_of, found)
+            yield from outcome
     finally:
         stop.set()
         steps.close()
         loads.close()
 
 
-def _parts(bench: Bench, places: Sequence[Place], asked: set[Place]) -> list[tuple[int, list[Place]]]:
-    """Give the bundles in which something is asked for, with their numbers."""
-    engine, size = bench.source.engine, 0
-    missing = [place for place in places if place in asked and not bench.source.has(*place)]
+def bundle(
+    engine: Engine, plate: Plate, settings: TokenSettings, places: Sequence[Place], missing: Sequence[Place]
+) -> list[tuple[int, list[Place]]]:
+    """Part a list of fields into numbered bundles, as suits the engine; on the CPU a field is one.
+
+    Parameters
+    ----------
+    engine : Engine
+        Its batch is settled first where it has to encode.
+    plate, settings
+        Of the fields.
+    places : sequence
+        The whole list of a pass.
+    missing : sequence
+        Those that have to be encoded.
+    """
+    size = 0
     if missing and not engine.is_cpu:
         if not engine.choices.bundle:
-            _prepare(bench, missing)
+            _prepare(engine, plate, settings, missing)
         size = engine.choices.bundle
-    groups = bundles([_tiles(bench, place) if size else 1 for place in places], size)
-    found = [(number, [places[i] for i in group]) for number, group in enumerate(groups)]
-    return [(number, part) for number, part in found if not asked.isdisjoint(part)]
+    counts = [_tiles(plate, settings, place) if size else 1 for place in places]
+    return [(number, [places[i] for i in group]) for number, group in enumerate(bundles(counts, size))]
 
 
-def _prepare(bench: Bench, places: Sequence[Place]) -> None:
+def _prepare(engine: Engine, plate: Plate, settings: TokenSettings, places: Sequence[Place]) -> None:
     """Settle precision and batch on the first field that can be read."""
     for well, place in places:
         try:
-            image = bench.settings.read(bench.plate.wells[well].fields[place])
+            image = settings.read(plate.wells[well].fields[place])
         except BAD_FIELD:
             continue  # noted with its reason when it is its turn
-        bench.source.engine.prepare(image, bench.settings)
+        engine.prepare(image, settings)
         return
 
 
-def _tiles(bench: Bench, where: Place) -> int:
+def _tiles(plate: Plate, settings: TokenSettings, where: Place) -> int:
     try:
-        return len(bench.settings.plan(bench.plate.wells[where[0]].fields[where[1]]).origins)
+        return len(settings.plan(plate.wells[where[0]].fields[where[1]]).origins)
     except BAD_FIELD:
         return 0
 

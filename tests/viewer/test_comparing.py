@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from napari_phenolens.analysis.tested import PICKED_AFTER
 from napari_phenolens.analysis.well_values import robust_z
 from napari_phenolens.errors import PhenoLensError
-from napari_phenolens.viewer.comparing import PICKED_AFTER
 
 
 def test_the_table_is_the_public_one(opened: Any, fakes: Any) -> None:

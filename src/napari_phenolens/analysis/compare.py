@@ -19,6 +19,7 @@ from napari_phenolens.analysis.position import tile_position_share
 from napari_phenolens.analysis.protocol import Bools, Floats, Query, RunLike
 from napari_phenolens.analysis.sides import Sides, are_positive_controls, gather
 from napari_phenolens.analysis.technical import places, strongest_link, technical_flags
+from napari_phenolens.analysis.tested import withhold_p
 from napari_phenolens.errors import PhenoLensError
 
 VIEWS = ("patch", "cell", "field")
@@ -38,6 +39,7 @@ def compare(
     permutations: int = 20_000,
     covariates: bool = True,
     positive: bool | None = None,
+    picked_after: bool = False,
 ) -> pd.DataFrame:
     """Rank the features between control and perturbed wells; the well is the unit.
 
@@ -64,6 +66,8 @@ def compare(
     positive : bool or None
         Whether the perturbed wells are positive controls, so that Z' has a meaning; None asks the plate map's role
         columns (control_type, role, pert_type ...) whether they call every one of them positive.
+    picked_after : bool
+        Whether wells were picked after feature values had been seen: such a comparison carries no p and no q.
 
     Returns
     -------
@@ -134,7 +138,7 @@ def compare(
         "technical": about_technical,
     }
     table.attrs["warnings"] = comparison_notes(sides, sides_summary, table, tested, about_technical)
-    return table
+    return withhold_p(table) if picked_after else table
 
 
 def measure(

@@ -9,6 +9,7 @@ import pandas as pd
 
 from napari_phenolens.analysis.bootstrap import Interval, bootstrap_wells
 from napari_phenolens.analysis.errors import AnalysisError
+from napari_phenolens.analysis.phenotype import Phenotype
 from napari_phenolens.analysis.protocol import Floats, Query, RunLike
 
 
@@ -96,11 +97,13 @@ def dose_response(
 
 
 def feature_values(
-    run: RunLike, feature: int | str | pd.Series, *, per: str = "patch", kind: str = "activation"
+    run: RunLike, feature: int | str | pd.Series | Phenotype, *, per: str = "patch", kind: str = "activation"
 ) -> pd.Series:
-    """Give a value a well: a feature's means, a covariate by its name, or the Series that was passed."""
+    """Give a value a well: a feature's means, a covariate by its name, a phenotype's score, or the Series passed."""
     if isinstance(feature, pd.Series):
         return feature.astype(np.float64)
+    if isinstance(feature, Phenotype):
+        return feature.score(run)
     if isinstance(feature, str):
         covariates = run.covariates()
         if feature not in covariates.columns:
@@ -109,6 +112,15 @@ def feature_values(
     if not 0 <= int(feature) < run.n_features:
         raise AnalysisError(f"no feature {feature}; the run of {run.plate_name} has features 0 to {run.n_features - 1}")
     return run.profiles(per=per, kind=kind)[int(feature)].astype(np.float64)
+
+
+def value_name(feature: int | str | pd.Series | Phenotype) -> str:
+    """Name what `feature_values` gives."""
+    if isinstance(feature, pd.Series):
+        return str(feature.name) if feature.name is not None else "value"
+    if isinstance(feature, Phenotype):
+        return f"phenotype of {len(feature.features)} features"
+    return feature if isinstance(feature, str) else f"feature {int(feature)}"
 
 
 def shift_share(group: Floats, control: Floats, perturbed: Floats, *, bootstrap: int = 2000, seed: int = 0) -> Interval:

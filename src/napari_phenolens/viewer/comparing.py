@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from napari_phenolens.analysis.well_values import (
@@ -36,10 +35,6 @@ if TYPE_CHECKING:
     from napari_phenolens.viewer.workbench import Workbench
 
 FEATURE_Z = FEATURE + Z  # what colours the plate map is named as in `analysis.well_values`
-PICKED_AFTER = (
-    "Wells were marked by hand after features had been seen: a choice made after looking carries no p and no q, "
-    "so they are left out. Confirm the effect on another plate."
-)
 
 
 class Comparing:
@@ -257,13 +252,11 @@ def compare_wells(
     """
     from napari_phenolens.analysis import compare
 
-    table = compare(run, controls=list(controls), perturbed=list(perturbed))
-    warnings = [str(text) for text in table.attrs.get("warnings", ())]
+    table = compare(run, controls=list(controls), perturbed=list(perturbed), picked_after=picked_after)
+    about = dict(table.attrs)
+    warnings = [str(text) for text in about.pop("warnings", ())]
     rows = table.reset_index()
     rows.attrs = {}
-    if picked_after:
-        rows.loc[:, [c for c in ("p", "p_parametric", "q") if c in rows.columns]] = np.nan
-        warnings.insert(0, PICKED_AFTER)
     is_feature = rows["type"] == "feature" if "type" in rows.columns else pd.Series(True, index=rows.index)
     features = rows[is_feature].reset_index(drop=True)
     features["feature"] = features["feature"].astype(int)
@@ -274,7 +267,8 @@ def compare_wells(
         controls=tuple(controls),
         perturbed=tuple(perturbed),
         warnings=tuple(warnings),
-        sides=side_words(table.attrs.get("sides")),
+        sides=side_words(about.get("sides")),
+        about=about,
     )
 
 

@@ -71,6 +71,10 @@ class Comparison:
         What a reader must know before believing the table.
     sides : str
         Wells, cells and foreground of either side, in words.
+    about : mapping
+        What else the public function says of itself (``attrs``): method and floor of p, degrees of freedom, ...
+    name : str
+        What the user calls it.
     """
 
     features: pd.DataFrame
@@ -79,10 +83,13 @@ class Comparison:
     perturbed: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     sides: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
 
 
 _BY_IDENTITY = {
-    name: operator.is_ for name in ("plate", "run", "comparison", "score", "problem", "explanation", "blocks")
+    name: operator.is_
+    for name in ("plate", "run", "comparison", "score", "problem", "explanation", "blocks", "licence")
 }
 
 
@@ -110,6 +117,7 @@ class Session:
     field_name: str | None = None
     comparison: Comparison | None = None
     blocks: Any = None  # the table of `napari_phenolens.blocks`, while it is of this plate and these roles
+    licence: Any = None  # weights.LicenceQuestion: a licence that waits for the user's answer
     feature: int | None = None
     score: Any = None  # scoring.Scored: the chosen feature's phenotype, while the wells are coloured by it
     covariate: str | None = None

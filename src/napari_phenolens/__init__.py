@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from napari_phenolens.analysis.blocks import blocks
     from napari_phenolens.analysis.compare import compare
+    from napari_phenolens.analysis.contributions import contributions
     from napari_phenolens.analysis.explain import explain
+    from napari_phenolens.analysis.gallery import gallery
     from napari_phenolens.analysis.heatmap import heatmap
     from napari_phenolens.analysis.phenotype import phenotype
+    from napari_phenolens.analysis.similar import similar_features
     from napari_phenolens.encoders import list_encoders as encoders
     from napari_phenolens.lens import Lens, load_lens
     from napari_phenolens.plate import open_plate
@@ -29,14 +32,17 @@ _HOME = {
     "apply_lens": "run",
     "blocks": "analysis",
     "compare": "analysis",
+    "contributions": "analysis",
     "estimate": "run",
     "explain": "analysis",
     "fit_lens": "run",
+    "gallery": "analysis",
     "heatmap": "analysis",
     "load_lens": "lens",
     "open_plate": "plate",
     "open_run": "run",
     "phenotype": "analysis",
+    "similar_features": "analysis",
 }
 
 __all__ = [
@@ -46,15 +52,18 @@ __all__ = [
     "apply_lens",
     "blocks",
     "compare",
+    "contributions",
     "encoders",
     "estimate",
     "explain",
     "fit_lens",
+    "gallery",
     "heatmap",
     "load_lens",
     "open_plate",
     "open_run",
     "phenotype",
+    "similar_features",
 ]
 
 

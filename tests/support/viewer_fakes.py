@@ -150,6 +150,23 @@ class FakeRun:
         atoms = self.lens.dictionary.atoms
         return (value[..., None] * atoms[index]).sum(axis=1).reshape(*self.grid, -1)
 
+    def examples(self, feature: int, count: int = 16, per_well: int = 4) -> pd.DataFrame:
+        rows = []
+        for well in self.wells:
+            here = [
+                (well, field, unit, float(value))
+                for field in self.fields(well)
+                for unit, value in enumerate(self.activation(well, field, feature).ravel())
+                if value > 0
+            ]
+            rows += sorted(here, key=lambda row: -row[3])[:per_well]
+        table = pd.DataFrame(rows, columns=["well", "field", "unit", "value"])
+        return table.sort_values("value", ascending=False, kind="stable").head(count).reset_index(drop=True)
+
+    def histogram(self, feature: int, wells: Any) -> tuple[np.ndarray, int]:
+        every = np.concatenate([self.activation(w, f, feature).ravel() for w in wells for f in self.fields(w)])
+        return np.histogram(every[every > 0], bins=160, range=(0, 1.6))[0], len(every)
+
     def limits(self, feature: int, kind: str = "activation") -> tuple[float, float]:
         return (0.0, 0.8 + feature / 100) if kind == "activation" else (-1.5, 1.5)
 

@@ -6,12 +6,16 @@ from napari_phenolens.analysis.blocks import block_table, blocks
 from napari_phenolens.analysis.bootstrap import Interval, bootstrap_wells, percentile_interval, resample_weights
 from napari_phenolens.analysis.compare import compare
 from napari_phenolens.analysis.contrast import Design
+from napari_phenolens.analysis.contributions import contribution_channels, contributions
 from napari_phenolens.analysis.dose import DoseResponse, dose_response, shift_share
 from napari_phenolens.analysis.errors import AnalysisError
 from napari_phenolens.analysis.explain import explain
+from napari_phenolens.analysis.gallery import Crop, gallery
 from napari_phenolens.analysis.heatmap import Heatmap, heatmap
+from napari_phenolens.analysis.histogram import feature_histogram
 from napari_phenolens.analysis.phenotype import Phenotype, phenotype
 from napari_phenolens.analysis.position import tile_position_share
+from napari_phenolens.analysis.similar import ActivitySample, activity_sample, similar_features
 from napari_phenolens.analysis.split_half import (
     SplitHalf,
     Transfer,
@@ -24,7 +28,9 @@ from napari_phenolens.analysis.split_half import (
 from napari_phenolens.analysis.well_values import WellValues, well_values
 
 __all__ = [
+    "ActivitySample",
     "AnalysisError",
+    "Crop",
     "Design",
     "DoseResponse",
     "Heatmap",
@@ -33,12 +39,17 @@ __all__ = [
     "SplitHalf",
     "Transfer",
     "WellValues",
+    "activity_sample",
     "block_table",
     "blocks",
     "bootstrap_wells",
     "compare",
+    "contribution_channels",
+    "contributions",
     "dose_response",
     "explain",
+    "feature_histogram",
+    "gallery",
     "heatmap",
     "percentile_interval",
     "phenotype",
@@ -46,6 +57,7 @@ __all__ = [
     "separate_many",
     "separation",
     "shift_share",
+    "similar_features",
     "split_half",
     "split_values",
     "tile_position_share",

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from napari_phenolens.analysis.contributions import channel_alignment
+from napari_phenolens.analysis.errors import AnalysisError
 from napari_phenolens.analysis.places import check_feature, check_kind, find_field
 from napari_phenolens.analysis.protocol import RunLike
 from napari_phenolens.errors import PhenoLensError
@@ -34,6 +36,8 @@ class Heatmap:
         The place.
     feature : int
         The feature.
+    channel : str or None
+        The channel whose part of the alignment it is; None: all of it.
     """
 
     values: npt.NDArray[np.float32]
@@ -44,6 +48,7 @@ class Heatmap:
     well: str = ""
     field: str = ""
     feature: int = -1
+    channel: str | None = None
 
 
 def heatmap(
@@ -53,6 +58,7 @@ def heatmap(
     feature: int,
     kind: str = "activation",
     stride: int | None = None,
+    channel: str | None = None,
 ) -> Heatmap:
     """Map one feature over one field.
 
@@ -74,6 +80,9 @@ def heatmap(
         Pixels between patches, a divisor of the patch (both at the lens's pixel size): a finer map, for which the field
         is encoded (patch / stride)^2 times with shifted tiles. Default: the patch. For runs over patches, while the
         plate's files are there.
+    channel : str, optional
+        With the kind "alignment": the part of it that comes from this channel, see `napari_phenolens.contributions`.
+        Its limits are those of the whole alignment, so that channels can be compared.
 
     Returns
     -------
@@ -82,13 +91,17 @@ def heatmap(
     Raises
     ------
     AnalysisError
-        Where the well, field, feature or kind is unknown.
+        Where the well, field, feature, kind or channel is unknown, or the channels' parts cannot be told apart.
     """
     check_kind(kind, KINDS)
+    if channel is not None and kind != "alignment":
+        raise AnalysisError(f"a channel gives a part of the alignment, not of the {kind}; ask for the kind alignment")
     place = find_field(run, well, field)
     feature = check_feature(run, feature)
     finer = {} if stride is None else {"stride": stride}
-    if kind == "activation":
+    if channel is not None:
+        values = np.asarray(channel_alignment(run, place, feature, channel, stride), dtype=np.float32)
+    elif kind == "activation":
         values = np.asarray(run.activation(place.well, place.field, feature, **finer), dtype=np.float32)
     else:
         tokens = np.asarray(run.tokens(place.well, place.field, **finer), dtype=np.float32)
@@ -105,7 +118,7 @@ def heatmap(
         scale *= run.lens.patch / run.patch
         centre = (scale - 1) / 2
     limits = _limits(run, feature, kind)
-    return Heatmap(values, (scale, scale), (centre, centre), limits, kind, place.well, place.field, feature)
+    return Heatmap(values, (scale, scale), (centre, centre), limits, kind, place.well, place.field, feature, channel)
 
 
 def _limits(run: RunLike, feature: int, kind: str) -> tuple[float, float] | None:

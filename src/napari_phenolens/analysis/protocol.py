@@ -31,6 +31,10 @@ class RunLike(Protocol):
         """Number of features."""
 
     @property
+    def unit(self) -> str:
+        """What is coded: patch, crop or cell."""
+
+    @property
     def patch(self) -> int:
         """Edge of a patch in field pixels."""
 
@@ -86,6 +90,18 @@ class RunLike(Protocol):
 
     def limits(self, feature: int, kind: str = "activation") -> tuple[float, float]:
         """Colour limits shared by all wells."""
+
+    def examples(self, feature: int, count: int = 16, per_well: int = 4) -> pd.DataFrame:
+        """Places where a feature is strongest: well, field, unit, value."""
+
+    def histogram(self, feature: int, wells: Sequence[str]) -> tuple[npt.NDArray[Any], int]:
+        """Activations of a feature over some wells, counted in bins, and foreground units of these wells."""
+
+    def owner(self, well: str, field: Any = None) -> npt.NDArray[Any]:
+        """Cell that each patch belongs to, (h, w), for runs of cells."""
+
+    def plate(self) -> Any:
+        """The plate, opened again."""
 
     def tokens(self, well: str, field: Any = None, stride: Any = None) -> npt.NDArray[Any]:
         """Whitened tokens, (h, w, p)."""

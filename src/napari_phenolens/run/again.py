@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,10 +23,38 @@ if TYPE_CHECKING:
     from napari_phenolens.run.reader import Run
 
 Floats = npt.NDArray[np.float32]
+Values = Callable[["Run", Floats, TilePlan], Floats]
 
 
 def whitened_tokens(run: Run, well: str, place: int) -> Floats:
     """Give a field's whitened tokens ``(h, w, p)``, the very numbers that the run coded."""
+    return field_values(run, well, place, None, _whiten)
+
+
+def field_values(run: Run, well: str, place: int, stride: int | None, values: Values) -> Floats:
+    """Give what `values` makes of a field's tokens, ``(h, w, q)``: of every patch, or every so many px.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    well : str
+        The well.
+    place : int
+        The field's place in it.
+    stride : int or None
+        See `finer_tokens`; None or the patch itself: the patches as the run coded them.
+    values : callable
+        ``values(run, tokens, tiles)`` gives ``(h, w, q)`` for tokens ``(h, w, d)`` of the encoder, less their
+        offsets by the position in the tile.
+
+    Raises
+    ------
+    RunError
+        Where the stride does not fit, or the tokens are gone.
+    """
+    if stride is not None and stride != run.lens.patch:
+        return _finer(run, well, place, stride, values)
     lens, plan = run.lens, run.plan
     mark = next(f for f in run._mark(well)["fields"] if f["place"] == place)
     tiles = plan_tiles((int(mark["shape"][0]), int(mark["shape"][1])), lens.patch, lens.tile, lens.margin)
@@ -36,7 +65,7 @@ def whitened_tokens(run: Run, well: str, place: int) -> Floats:
     half = _half(run)
     if packed is None or len(packed) != tiles.grid[0] * tiles.grid[1]:
         packed = half.pack(_encode(run, well, _read(run, well, place), [(0, 0)])[0])
-    return _whiten(run, half.unpack(packed), tiles)
+    return values(run, _placed(run, half.unpack(packed), tiles), tiles)
 
 
 def finer_tokens(run: Run, well: str, place: int, stride: int) -> Floats:
@@ -64,6 +93,10 @@ def finer_tokens(run: Run, well: str, place: int, stride: int) -> Floats:
     RunError
         Where the stride does not fit, or the plate's files are gone.
     """
+    return _finer(run, well, place, stride, _whiten)
+
+
+def _finer(run: Run, well: str, place: int, stride: int, values: Values) -> Floats:
     steps = _steps(run, stride)
     image = _read(run, well, place)
     tiles = plan_tiles((image.shape[1], image.shape[2]), run.lens.patch, run.lens.tile, run.lens.margin)
@@ -71,10 +104,10 @@ def finer_tokens(run: Run, well: str, place: int, stride: int) -> Floats:
     moves = range(0, run.lens.patch, stride)
     shifts = [(y, x) for y in moves for x in moves]
     for (y, x), tokens in zip(shifts, _encode(run, well, image, shifts), strict=True):
-        white = _whiten(run, half.unpack(half.pack(tokens)), tiles)
+        found = values(run, _placed(run, half.unpack(half.pack(tokens)), tiles), tiles)
         if out is None:
-            out = np.zeros((tiles.grid[0] * steps, tiles.grid[1] * steps, white.shape[-1]), np.float32)
-        out[y // stride :: steps, x // stride :: steps] = white
+            out = np.zeros((tiles.grid[0] * steps, tiles.grid[1] * steps, found.shape[-1]), np.float32)
+        out[y // stride :: steps, x // stride :: steps] = found
     assert out is not None  # there is a shift at least
     h, w = finer_grid(tiles.shape, run.lens.patch, stride)
     return out[:h, :w]
@@ -134,13 +167,17 @@ def _settings(run: Run) -> TokenSettings:
     )  # fmt: skip
 
 
+def _placed(run: Run, tokens: Floats, tiles: TilePlan) -> Floats:
+    """Give a field's tokens ``(h * w, d)`` or ``(h, w, d)`` as ``(h, w, d)``, less their places' offsets."""
+    tokens = tokens.reshape(*tiles.grid, -1)
+    offset = run.lens.whitening.group_offset
+    return tokens - position_offsets(tiles, offset) if offset is not None and offset.size else tokens
+
+
 def _whiten(run: Run, tokens: Floats, tiles: TilePlan) -> Floats:
-    """Whiten a field's tokens ``(h * w, d)`` or ``(h, w, d)`` as the run does, to ``(h, w, p)``."""
-    (h, w), lens = tiles.grid, run.lens
-    tokens = tokens.reshape(h, w, -1)
-    if lens.whitening.group_offset is not None and lens.whitening.group_offset.size:
-        tokens = tokens - position_offsets(tiles, lens.whitening.group_offset)
-    white = lens.whitening(tokens.reshape(h * w, -1))
+    """Whiten a field's tokens ``(h, w, d)`` as the run does, to ``(h, w, p)``."""
+    h, w = tiles.grid
+    white = run.lens.whitening(tokens.reshape(h * w, -1))
     if run.plan.recentre:
         white = white - np.load(run.path / "recentre.npy", allow_pickle=False)
     return np.asarray(white, np.float32).reshape(h, w, -1)

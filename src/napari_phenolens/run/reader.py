@@ -10,20 +10,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from napari_phenolens.run.cell_store import CellReader
 from napari_phenolens.run.errors import RunError
-from napari_phenolens.run.files import RunFiles
-from napari_phenolens.run.layout import BEST, well_rows
-from napari_phenolens.run.sketch import quantile
+from napari_phenolens.run.layout import well_rows
+from napari_phenolens.run.over_wells import OverWells
 
 Floats = npt.NDArray[np.float32]
 Per = Literal["patch", "field", "cell"]
 Kind = Literal["activation", "alignment", "active"]
 
-UPPER_LIMIT = 0.995  # quantile of the active patches over all wells at which a heatmap's colours end
 
-
-class Run(RunFiles):
-    """A lens applied to a plate, on disk. Open one with `open_run`; what it is of see `RunFiles`."""
+class Run(OverWells, CellReader):
+    """A lens applied to a plate, on disk. Open one with `open_run`; see `RunFiles`, `OverWells`, `CellReader` too."""
 
     _finer: tuple[tuple[str, int, int], tuple[npt.NDArray[np.int64], Floats, npt.NDArray[np.bool_]]] | None = None
 
@@ -221,52 +219,27 @@ class Run(RunFiles):
             return finer_tokens(self, name, place, stride)
         return whitened_tokens(self, name, place)
 
-    # -- over all wells ------------------------------------------------------------------------------------------------
+    @cached_property
+    def channels_apart(self) -> bool:
+        """Whether each channel's part of a token is known, see `napari_phenolens.run.channel_parts`."""
+        from napari_phenolens.run.channel_parts import channels_apart
 
-    def limits(self, feature: int, kind: str = "activation") -> tuple[float, float]:
-        """Give colour limits of a feature's heatmap, shared by all wells.
+        return channels_apart(self.lens)
 
-        For ``activation`` from 0 to a high quantile of the active units; for ``alignment`` symmetric about 0. Read off
-        the streaming sketch, so that no codes are scanned.
-        """
-        if kind == "activation":
-            high = quantile(self._histogram("wells/activation_histogram")[self._feature(feature)], UPPER_LIMIT, kind)
-            return 0.0, high if np.isfinite(high) else 1.0
-        counts = self._histogram("wells/alignment_histogram")[self._feature(feature)]
-        reach = max(
-            abs(quantile(counts, UPPER_LIMIT, "alignment")), abs(quantile(counts, 1 - UPPER_LIMIT, "alignment"))
-        )
-        reach = reach if np.isfinite(reach) and reach > 0 else 1.0
-        return (-1.0, 1.0) if kind == "cosine" else (-reach, reach)
+    def channel_alignment(self, well: str, field: str | int | None, feature: int, stride: int | None = None) -> Floats:
+        """Give the part of a feature's alignment that each channel gives, ``(c, h, w)``; a stride as in `tokens`."""
+        from napari_phenolens.run.channel_parts import channel_alignment
 
-    def examples(self, feature: int, count: int = 16, per_well: int = BEST) -> pd.DataFrame:
-        """Give the places where a feature is strongest, a few of each well.
+        place = int(self.field_row(well, field)["place"])
+        return channel_alignment(self, self._well(well), place, self._feature(feature), stride)
 
-        Returns
-        -------
-        DataFrame
-            well, field, unit (its place in the field), value; the strongest first.
-        """
-        feature, rows = self._feature(feature), []
-        for well in self.wells:
-            part = well_rows(self.plan, "wells/best_value", self.plan.wells.index(well))
-            values = np.asarray(self._arrays["wells/best_value"][part])[0, feature]
-            places = np.asarray(self._arrays["wells/best_place"][part])[0, feature]
-            names = {f["place"]: f["name"] for f in self._mark(well)["fields"]}
-            for value, place in list(zip(values, places, strict=True))[:per_well]:
-                if place >= 0 and value > 0:
-                    rows.append(
-                        (well, names[int(place) // self.plan.patches], int(place) % self.plan.patches, float(value))
-                    )
-        table = pd.DataFrame(rows, columns=["well", "field", "unit", "value"])
-        return table.sort_values("value", ascending=False, kind="stable").head(count).reset_index(drop=True)
+    def recentring(self, feature: int) -> float:
+        """Give what re-centring on the plate's own controls adds to every alignment with a feature's atom."""
+        from napari_phenolens.run.channel_parts import recentring
+
+        return recentring(self, self._feature(feature))
 
     # -- inside --------------------------------------------------------------------------------------------------------
-
-    def _feature(self, feature: int) -> int:
-        if not 0 <= int(feature) < self.n_features:
-            raise RunError(f"there is no feature {feature}; this run has 0 to {self.n_features - 1}")
-        return int(feature)
 
     def _finer_activation(self, well: str, field: str | int | None, feature: int, stride: int) -> Floats:
         """Give a finer map; the codes of the last field so mapped are kept, for the next feature."""
@@ -311,19 +284,6 @@ class Run(RunFiles):
         if kind == "alignment":
             sums = sums @ self.lens.dictionary.atoms.T.astype(np.float64)
         return np.asarray(sums / cells)
-
-    def _histogram(self, name: str) -> npt.NDArray[np.int64]:
-        if name not in self._histograms:
-            axes = self._arrays[name].shape[1:]
-            total = np.zeros(axes, np.int64)
-            for well in self.wells:
-                total += np.asarray(self._arrays[name][well_rows(self.plan, name, self.plan.wells.index(well))])[0]
-            self._histograms[name] = total
-        return self._histograms[name]
-
-    @cached_property
-    def _histograms(self) -> dict[str, npt.NDArray[np.int64]]:
-        return {}
 
 
 def open_run(out: str | Path) -> Run:

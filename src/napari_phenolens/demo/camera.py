@@ -19,7 +19,7 @@ _PSF = (1.05, 1.10, 0.95)  # px
 _HAZE, _HAZE_SIGMA = 0.14, 7.0  # share of light from out of focus, and its spread (px)
 _OFFSET, _GAIN, _READ = 100.0, 1.0, 2.5  # counts, counts per electron, electrons
 _VIGNETTE = ((0.16, 0.52, 0.45), (0.20, 0.44, 0.54), (0.14, 0.57, 0.56))  # depth, and centre (y, x) as shares
-_EDGE_DEFOCUS = 1.5  # px of blur more, of actin in wells at the plate's edge
+_EDGE_DEFOCUS = 1.0  # px of blur more, of actin in wells at the plate's edge
 _DNA_GRADIENT = 0.30  # DNA is that much dimmer in the first column, brighter in the last
 
 

@@ -13,15 +13,20 @@ if TYPE_CHECKING:
     from napari_phenolens.analysis.blocks import blocks
     from napari_phenolens.analysis.compare import compare
     from napari_phenolens.analysis.contributions import contributions
+    from napari_phenolens.analysis.distributions import distribution
+    from napari_phenolens.analysis.dose_curve import dose_curves
     from napari_phenolens.analysis.explain import explain
     from napari_phenolens.analysis.gallery import gallery
     from napari_phenolens.analysis.heatmap import heatmap
+    from napari_phenolens.analysis.lens_comparison import compare_lenses
+    from napari_phenolens.analysis.lens_report import dictionary_report
     from napari_phenolens.analysis.phenotype import phenotype
+    from napari_phenolens.analysis.position_effects import position_effects
     from napari_phenolens.analysis.similar import similar_features
     from napari_phenolens.encoders import list_encoders as encoders
     from napari_phenolens.lens import Lens, load_lens
     from napari_phenolens.plate import open_plate
-    from napari_phenolens.run import add_cells, apply_lens, estimate, fit_lens, open_run
+    from napari_phenolens.run import add_cells, apply_lens, contrasts_tried, estimate, fit_lens, open_run
 
 __version__ = "0.1.0"
 
@@ -32,7 +37,12 @@ _HOME = {
     "apply_lens": "run",
     "blocks": "analysis",
     "compare": "analysis",
+    "compare_lenses": "analysis",
+    "contrasts_tried": "run",
     "contributions": "analysis",
+    "dictionary_report": "analysis",
+    "distribution": "analysis",
+    "dose_curves": "analysis",
     "estimate": "run",
     "explain": "analysis",
     "fit_lens": "run",
@@ -42,6 +52,7 @@ _HOME = {
     "open_plate": "plate",
     "open_run": "run",
     "phenotype": "analysis",
+    "position_effects": "analysis",
     "similar_features": "analysis",
 }
 
@@ -52,7 +63,12 @@ __all__ = [
     "apply_lens",
     "blocks",
     "compare",
+    "compare_lenses",
+    "contrasts_tried",
     "contributions",
+    "dictionary_report",
+    "distribution",
+    "dose_curves",
     "encoders",
     "estimate",
     "explain",
@@ -63,6 +79,7 @@ __all__ = [
     "open_plate",
     "open_run",
     "phenotype",
+    "position_effects",
     "similar_features",
 ]
 

@@ -7,14 +7,20 @@ from napari_phenolens.analysis.bootstrap import Interval, bootstrap_wells, perce
 from napari_phenolens.analysis.compare import compare
 from napari_phenolens.analysis.contrast import Design
 from napari_phenolens.analysis.contributions import contribution_channels, contributions
+from napari_phenolens.analysis.distributions import distribution
 from napari_phenolens.analysis.dose import DoseResponse, dose_response, shift_share
+from napari_phenolens.analysis.dose_curve import dose_curves, say_dose
 from napari_phenolens.analysis.errors import AnalysisError
 from napari_phenolens.analysis.explain import explain
 from napari_phenolens.analysis.gallery import Crop, gallery
 from napari_phenolens.analysis.heatmap import Heatmap, heatmap
 from napari_phenolens.analysis.histogram import feature_histogram
+from napari_phenolens.analysis.lens_comparison import LensComparison, compare_lenses
+from napari_phenolens.analysis.lens_report import DictionaryReport, dictionary_report
+from napari_phenolens.analysis.metrics import METRICS, Metric
 from napari_phenolens.analysis.phenotype import Phenotype, phenotype
 from napari_phenolens.analysis.position import tile_position_share
+from napari_phenolens.analysis.position_effects import position_effects
 from napari_phenolens.analysis.similar import ActivitySample, activity_sample, similar_features
 from napari_phenolens.analysis.split_half import (
     SplitHalf,
@@ -25,16 +31,21 @@ from napari_phenolens.analysis.split_half import (
     split_values,
     transfer,
 )
+from napari_phenolens.analysis.tested import how_tested, withhold_p
 from napari_phenolens.analysis.well_values import WellValues, well_values
 
 __all__ = [
+    "METRICS",
     "ActivitySample",
     "AnalysisError",
     "Crop",
     "Design",
+    "DictionaryReport",
     "DoseResponse",
     "Heatmap",
     "Interval",
+    "LensComparison",
+    "Metric",
     "Phenotype",
     "SplitHalf",
     "Transfer",
@@ -44,16 +55,23 @@ __all__ = [
     "blocks",
     "bootstrap_wells",
     "compare",
+    "compare_lenses",
     "contribution_channels",
     "contributions",
+    "dictionary_report",
+    "distribution",
+    "dose_curves",
     "dose_response",
     "explain",
     "feature_histogram",
     "gallery",
     "heatmap",
+    "how_tested",
     "percentile_interval",
     "phenotype",
+    "position_effects",
     "resample_weights",
+    "say_dose",
     "separate_many",
     "separation",
     "shift_share",
@@ -63,4 +81,5 @@ __all__ = [
     "tile_position_share",
     "transfer",
     "well_values",
+    "withhold_p",
 ]

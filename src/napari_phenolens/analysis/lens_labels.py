@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from napari_phenolens.analysis.errors import AnalysisError
-from napari_phenolens.analysis.protocol import Floats, Ints, RunLike
+from napari_phenolens.analysis.protocol import Floats, Ints, Query, RunLike
 from napari_phenolens.analysis.sides import shorten
 
 LEAST = 2  # wells of a label
@@ -57,7 +57,7 @@ class Wells:
         return np.array([n for n, (i, w) in enumerate(self.names) if (w in sets[i]) == controls], np.intp)
 
 
-def gather_wells(runs: Sequence[RunLike], column: str | None, plate: str | None) -> Wells:
+def gather_wells(runs: Sequence[RunLike], column: str | None, plate: str | None, chosen: Query | None = None) -> Wells:
     """Read profiles, and labels where a column is named.
 
     Parameters
@@ -68,6 +68,8 @@ def gather_wells(runs: Sequence[RunLike], column: str | None, plate: str | None)
         The column of the plate maps whose values are the labels.
     plate : str or None
         A column that tells plates (or batches) apart; a run is a plate by default.
+    chosen : query, optional
+        These wells only.
 
     Returns
     -------
@@ -83,6 +85,8 @@ def gather_wells(runs: Sequence[RunLike], column: str | None, plate: str | None)
     missing = 0
     for i, run in enumerate(runs):
         values, rates = run.profiles(), run.profiles(kind="active")
+        if chosen is not None:
+            values = values.loc[run.select(chosen)]
         whole = np.isfinite(values.to_numpy(np.float64)).all(axis=1)
         missing += int((~whole).sum())
         wells = list(values.index[whole])

@@ -13,7 +13,7 @@ from napari_phenolens.analysis import lens_measures as measures
 from napari_phenolens.analysis.errors import AnalysisError
 from napari_phenolens.analysis.lens_labels import Wells, gather_wells
 from napari_phenolens.analysis.metrics import Findings
-from napari_phenolens.analysis.protocol import Floats, RunLike
+from napari_phenolens.analysis.protocol import Floats, Query, RunLike
 from napari_phenolens.analysis.rendering import IN_SAMPLE, Place, Rendering, render, sample_fields
 from napari_phenolens.analysis.sides import as_runs
 from napari_phenolens.analysis.telling import Telling
@@ -70,6 +70,7 @@ def dictionary_report(
     *,
     column: str | None = None,
     plate: str | None = None,
+    wells: Query | None = None,
     others: Sequence[Any] = (),
     refits: int = 0,
     embeddings: pd.DataFrame | None = None,
@@ -90,6 +91,8 @@ def dictionary_report(
         selectivity and no probes.
     plate : str, optional
         A column that tells plates, batches or scanners apart; a run is a plate by default. Labels are shuffled within.
+    wells : query, optional
+        These wells only.
     others : sequence of Run, Lens or path
         Lenses fitted on the same tokens with other seeds, for the stability.
     refits : int
@@ -122,9 +125,23 @@ def dictionary_report(
             f"fields={fields}, refits={refits}, permutations={permutations}: give whole numbers from 0, 0 and 1"
         )
     several, plates = as_runs(runs)
+    chosen = gather_wells(several, column, plate, wells)
+    sample = sample_fields(several, chosen.names, fields)
+    return measured(
+        several, plates, chosen, sample, column=column, plate=plate, others=others, refits=refits,
+        embeddings=embeddings, permutations=permutations, seed=seed, progress=progress, cancel=cancel,
+    )  # fmt: skip
+
+
+def measured(
+    several: Sequence[RunLike], plates: Sequence[str], wells: Wells, sample: tuple[Sequence[Place], str], *,
+    column: str | None, plate: str | None, others: Sequence[Any] = (), refits: int = 0,
+    embeddings: pd.DataFrame | None = None, permutations: int, seed: int, progress: ProgressCallback | None,
+    cancel: CancelCallback | None,
+) -> DictionaryReport:  # fmt: skip
+    """Do what `dictionary_report` does with chosen wells and fields."""
     lens = several[0].lens
     other_lenses = [measures.lens_of(other) for other in others]
-    wells = gather_wells(several, column, plate)
     features = pd.DataFrame(index=pd.RangeIndex(several[0].n_features, name="feature"))
     found = Findings()
     stages = iter(range(1, 7))
@@ -134,7 +151,7 @@ def dictionary_report(
         if progress is not None:
             progress(Progress("report", next(stages), 6, what))
 
-    places, note = sample_fields(several, fields)
+    places, note = sample
     rendering, why = None, "no field was to be read (fields=0)"
     unit = str(getattr(several[0], "unit", "patch"))
     if unit != "patch":
@@ -164,7 +181,7 @@ def dictionary_report(
     spectrum = measures.whitening(found, lens)
     sampled = None
     if lens.dictionary.levels is not None:
-        sampled = _codes(several, places or sample_fields(several, FIELDS)[0], cancel)
+        sampled = _codes(several, places or sample_fields(several, wells.names, FIELDS)[0], cancel)
     tree = measures.hierarchy(found, features, lens, sampled, permutations, seed, note)
     facts = _facts(several, plates, lens, wells, column, plate, seed, permutations)
     facts |= {"fields": 0 if rendering is None else len(rendering.places), "tokens": note}

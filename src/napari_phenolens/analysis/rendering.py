@@ -28,6 +28,8 @@ class Rendering:
     ----------
     places : tuple of (int, str, str)
         Run, well and field of each field whose tokens were had.
+    wells : tuple of (int, str)
+        Run and well of each tally.
     white, tokens : list of Tally
         One a well: of unit whitened tokens, and taken back through the whitening.
     rows : float16 array (n, p)
@@ -37,20 +39,27 @@ class Rendering:
     """
 
     places: tuple[Place, ...]
+    wells: tuple[tuple[int, str], ...]
     white: list[Any]
     tokens: list[Any]
     rows: npt.NDArray[np.float16]
     missing: str
 
 
-def sample_fields(runs: Sequence[RunLike], count: int) -> tuple[list[Place], str]:
+def sample_fields(
+    runs: Sequence[RunLike], wells: Sequence[tuple[int, str]], count: int, fitted: Sequence[set[str]] | None = None
+) -> tuple[list[Place], str]:
     """Choose fields spread evenly over wells, of wells that the lens was not fitted on where there are any.
 
     Parameters
     ----------
     runs : sequence of Run
+    wells : sequence of (int, str)
+        Run and name of the wells to choose from.
     count : int
         So many fields at most.
+    fitted : sequence of set of str, optional
+        Wells of each run's plate that are not held out; by default those of `fitted_wells`.
 
     Returns
     -------
@@ -59,16 +68,13 @@ def sample_fields(runs: Sequence[RunLike], count: int) -> tuple[list[Place], str
     note : str
         Whether they are held out: `ANOTHER_PLATE`, `OTHER_WELLS` or `IN_SAMPLE`.
     """
-    fresh, others = [], []
-    for i, run in enumerate(runs):
-        fitted = set(fitted_wells(run))
-        fresh += [(i, well) for well in run.wells if well not in fitted]
-        others += [well for well in run.wells if well in fitted]
-    wells = fresh or [(i, well) for i, run in enumerate(runs) for well in run.wells]
-    note = IN_SAMPLE if not fresh else OTHER_WELLS if others else ANOTHER_PLATE
-    most = max((len(runs[i].fields(well)) for i, well in wells), default=0)
-    every = [(i, w, runs[i].fields(w)[n]) for n in range(most) for i, w in wells if n < len(runs[i].fields(w))]
-    first = every[: len(wells)]  # first fields of all wells before second ones
+    known = [set(fitted_wells(run)) for run in runs] if fitted is None else fitted
+    fresh = [(i, well) for i, well in wells if well not in known[i]]
+    note = IN_SAMPLE if not fresh else OTHER_WELLS if any(known) else ANOTHER_PLATE
+    chosen = fresh or list(wells)
+    most = max((len(runs[i].fields(well)) for i, well in chosen), default=0)
+    every = [(i, w, runs[i].fields(w)[n]) for n in range(most) for i, w in chosen if n < len(runs[i].fields(w))]
+    first = every[: len(chosen)]  # first fields of all wells before second ones
     found = first if count <= len(first) else every
     taken = np.unique(np.linspace(0, len(found) - 1, min(count, len(found))).round().astype(int))
     return [found[n] for n in taken], note
@@ -79,7 +85,7 @@ def fitted_wells(run: RunLike) -> list[str]:
     lens = run.lens
     if run.plate_name not in getattr(lens, "plates", ()):
         return []
-    named = getattr(lens, "facts", {}).get("fitted_wells")
+    named = getattr(lens, "facts", {}).get("fit_on")
     if named is None:  # the sample is drawn from all wells
         return list(run.wells)
     return [name.rsplit("/", 1)[1] for name in named if name.rsplit("/", 1)[0] == run.plate_name]
@@ -152,4 +158,4 @@ def render(
     missing = f"{len(reasons)} of {len(places)} fields: {reasons[0]}" if reasons else ""
     if not done and not missing:
         missing = "no sampled field shows any cells"
-    return Rendering(tuple(done), list(white.values()), list(tokens.values()), kept, missing)
+    return Rendering(tuple(done), tuple(white), list(white.values()), list(tokens.values()), kept, missing)

@@ -96,6 +96,17 @@ def match_activations(a: ArrayLike, b: ArrayLike) -> Matching:
     a, b : arrays (n, m), (n, m')
         Rows are the same wells, fields or patches. A feature that does not vary has correlation 0 with all.
     """
+    return match(correlations(a, b))
+
+
+def correlations(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+    """Correlations (m, m') of the columns of two tables over the same rows, 0 for columns that do not vary.
+
+    Raises
+    ------
+    DictionaryError
+        Other rows, or fewer than three.
+    """
     one, two = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if one.ndim != 2 or two.ndim != 2 or len(one) != len(two) or len(one) < 3:
         raise DictionaryError(f"activations have shapes {one.shape} and {two.shape}; give the same three rows or more")
@@ -105,7 +116,7 @@ def match_activations(a: ArrayLike, b: ArrayLike) -> Matching:
         size = np.linalg.norm(centred, axis=0)
         steady = size <= 1e-9 * np.maximum(np.linalg.norm(side, axis=0), 1e-300)
         units.append(np.divide(centred, size, out=np.zeros_like(centred), where=~steady))
-    return match(units[0].T @ units[1])
+    return np.asarray(units[0].T @ units[1])
 
 
 def seed_stability(dictionaries: Sequence[NDArray[np.float32]]) -> pd.DataFrame:

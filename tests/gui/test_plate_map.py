@@ -97,6 +97,55 @@ def test_control_and_alt_clicks(make: Any, qtbot: Any) -> None:
     assert shown == []
 
 
+def test_control_from_a_selected_well_takes_away(make: Any, qtbot: Any) -> None:
+    made = make(8, 12)
+    drag(made, qtbot, "B02", "C04")
+    drag(made, qtbot, "C03", "C06", Qt.KeyboardModifier.ControlModifier)
+    assert made.selected == ("B02", "B03", "B04", "C02")
+    qtbot.mouseClick(made, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ControlModifier, centre(made, "B02"))
+    assert made.selected == ("B03", "B04", "C02")
+
+
+def test_shift_takes_all_up_to_the_well(make: Any, qtbot: Any) -> None:
+    made = make(8, 12)
+    shown = []
+    made.well_clicked.connect(shown.append)
+    qtbot.mouseClick(made, Qt.MouseButton.LeftButton, pos=centre(made, "B07"))
+    qtbot.mouseClick(made, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ShiftModifier, centre(made, "C05"))
+    assert made.selected == ("B05", "B06", "B07", "C05", "C06", "C07")
+    qtbot.mouseClick(made, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ShiftModifier, centre(made, "A07"))
+    assert made.selected == ("A07", "B07")
+    drag(made, qtbot, "H01", "H02", Qt.KeyboardModifier.ShiftModifier)
+    assert made.selected == ("A07", "B07", "H01", "H02")
+    assert shown == ["B07"]
+
+
+def test_dragging_over_labels_takes_rows_and_the_corner_takes_all(make: Any, qtbot: Any) -> None:
+    made = make(8, 12)
+    start, end = QPoint(4, centre(made, "C01").y()), QPoint(4, centre(made, "D01").y())
+    qtbot.mousePress(made, Qt.MouseButton.LeftButton, pos=start)
+    qtbot.mouseMove(made, start + QPoint(0, 6))
+    qtbot.mouseMove(made, end)
+    qtbot.mouseRelease(made, Qt.MouseButton.LeftButton, pos=end)
+    assert made.selected == tuple(f"{row}{column:02d}" for row in "CD" for column in range(1, 13))
+    qtbot.mouseClick(
+        made, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.AltModifier, QPoint(centre(made, "A01").x(), 4)
+    )
+    assert "C01" not in made.selected
+    assert len(made.selected) == 22
+    qtbot.mouseClick(made, Qt.MouseButton.LeftButton, pos=QPoint(3, 3))
+    assert len(made.selected) == 96
+
+
+def test_only_middle_wells_and_wells_that_were_never_there(make: Any, qtbot: Any) -> None:
+    """A plate of which only the middle was imaged keeps its format, and a box over nothing selects nothing."""
+    made = make(16, 24, ["H12", "H13", "I12"])
+    drag(made, qtbot, "A01", "P24")
+    assert made.selected == ("H12", "H13", "I12")
+    drag(made, qtbot, "A01", "C03")
+    assert made.selected == ()
+
+
 def test_wells_without_images_cannot_be_shown(make: Any, qtbot: Any) -> None:
     made = make(8, 12, ["B02", "B03"])
     made.set_plate((8, 12), ["B02", "B03"], ["A01", "B02"])
@@ -125,6 +174,97 @@ def test_keys_walk_show_and_select(make: Any, qtbot: Any) -> None:
         qtbot.keyClick(made, Qt.Key.Key_Left)
     qtbot.keyClick(made, Qt.Key.Key_Return)
     assert shown[-1] == "A01"
+
+
+def test_shift_and_arrows_extend_and_keys_take_all_or_none(make: Any, qtbot: Any) -> None:
+    made = make(8, 12)
+    told = []
+    made.pointed.connect(told.append)
+    made.set_current("B02")
+    for key in (Qt.Key.Key_Right, Qt.Key.Key_Down):
+        qtbot.keyClick(made, key, Qt.KeyboardModifier.ShiftModifier)
+    assert made.selected == ("B02", "B03", "C02", "C03")
+    assert told == ["B03", "C03"]
+    qtbot.keyClick(made, Qt.Key.Key_End)
+    qtbot.keyClick(made, Qt.Key.Key_PageDown)
+    assert told[-1] == "H12"
+    qtbot.keyClick(made, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+    assert len(made.selected) == 96
+    qtbot.keyClick(made, Qt.Key.Key_Escape)
+    assert made.selected == ()
+
+
+def test_the_mouse_tells_the_well_under_it(make: Any, qtbot: Any) -> None:
+    made = make(8, 12)
+    told = []
+    made.pointed.connect(told.append)
+    for well in ("B02", "B02", "C02"):
+        qtbot.mouseMove(made, centre(made, well) + QPoint(1, 1))
+        qtbot.mouseMove(made, centre(made, well))
+    qtbot.mouseMove(made, QPoint(3, 3))
+    assert told == ["B02", "C02", ""]
+
+
+def test_recolouring_paints_what_differs_alone(make: Any) -> None:
+    """The cost of a recolouring is the wells whose colour differs; moving, selecting and the band cost none."""
+    made = make(16, 24)
+    wells = every(16, 24)
+    first = colours_of(range(384), (0, 383))
+    made.set_colours(dict(zip(wells, first, strict=True)))
+    made.grab()
+    before = made.picture.painted
+    made.grab()
+    made.set_selected(wells[:40])
+    made.set_current("C07")
+    made.set_preview(wells[50:60])
+    made.grab()
+    assert made.picture.painted == before
+    made.set_colours({**dict(zip(wells, first, strict=True)), **dict.fromkeys(wells[:5], first[-1])})
+    made.grab()
+    assert made.picture.painted == before + 5
+    made.set_colours(dict(zip(wells, colours_of(range(383, -1, -1), (0, 383)), strict=True)))
+    made.grab()
+    assert made.picture.painted <= before + 5 + 384
+
+
+def test_what_is_painted_is_what_a_fresh_map_paints(make: Any) -> None:
+    """Painting only what differs leaves nothing of the former picture behind."""
+    made, fresh = make(8, 12), make(8, 12)
+    wells = every(8, 12)
+    made.set_roles(dict.fromkeys(wells, "control"))
+    made.set_colours(dict.fromkeys(wells, colours_of([1.0], (0, 1))[0]))
+    made.grab()
+    for one in (made, fresh):
+        one.clearFocus()
+        one.set_roles({"A01": "perturbed", "B02": "excluded"})
+        one.set_colours({well: colours_of([0.0], (0, 1))[0] for well in wells[:30]})
+    assert hash_of(made) == hash_of(fresh)
+
+
+def test_large_wells_grow_both_ways_and_never_vanish(qtbot: Any) -> None:
+    made = PlateMap(large=True)
+    qtbot.addWidget(made)
+    made.set_plate((32, 48), every(32, 48))
+    made.resize(1300, 900)
+    assert made.cell() > 25
+    least = made.minimumSizeHint()
+    assert least.width() >= 48 * 14
+    made.resize(least)
+    for well in ("A01", "AF48", "P24"):
+        assert made.well_at(made.rect_of(well).center()) == well
+        assert made.rect().contains(made.rect_of(well).toRect())
+
+
+def test_small_wells_carry_signs_for_roles(make: Any) -> None:
+    """At 1536 wells in the dock no letter fits: controls, positives and excluded are told by signs, not by colour."""
+    made = make(32, 48)
+    wells = every(32, 48)
+    made.set_colours(dict.fromkeys(wells, colours_of([0.5], (0, 1))[0]))
+    pictures = set()
+    for role in ("control", "perturbed", "positive", "excluded"):
+        made.set_roles(dict.fromkeys(wells, role))
+        pictures.add(hash_of(made))
+    assert len(pictures) == 4
 
 
 def test_roles_are_drawn_by_letter_too(make: Any) -> None:

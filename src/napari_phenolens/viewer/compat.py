@@ -74,6 +74,24 @@ def open_dock(viewer: Any = None) -> Any | None:
     return widget
 
 
+def add_dock(viewer: Any, widget: Any, name: str, area: str = "right") -> bool:
+    """Put a widget into the window as a dock; False where the viewer has no window."""
+    window = getattr(viewer, "window", None)
+    if window is None:
+        return False
+    window.add_dock_widget(widget, name=name, area=area)
+    return True
+
+
+def find_dock(viewer: Any, name: str) -> Any | None:
+    """Give the widget in a dock of this name, its dock brought to the front; None where there is none."""
+    widget = getattr(getattr(viewer, "window", None), "dock_widgets", {}).get(name)
+    if widget is not None:
+        widget.parent().show()
+        widget.parent().raise_()
+    return widget
+
+
 def notify(message: str, level: str = "info") -> None:
     """Show a napari notification: level is info, warning or error."""
     from napari.utils import notifications

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from napari_phenolens.viewer.workbench import Workbench
 
 
+# What was done to a well comes before all else that a plate map may hold.
+_TELLING = re.compile(r"compound|drug|gene|sirna|treatment|perturb|condition|dose|conc", re.I)
+
+
 def describe(source: Any, well: str, limit: int = 3) -> str:
     """Say in a few words what a plate map knows of a well."""
     metadata = getattr(source, "metadata", None)
@@ -30,7 +35,7 @@ def describe(source: Any, well: str, limit: int = 3) -> str:
     row = metadata.loc[well]
     skip = {"row", "column", "col", "well", "plate"}
     words = []
-    for column, value in row.items():
+    for column, value in sorted(row.items(), key=lambda pair: _TELLING.search(str(pair[0])) is None):
         name = str(column)
         plain = name.lower().removeprefix("metadata_")
         if plain in skip or plain.startswith(("file", "path", "image")) or value is None or value != value:

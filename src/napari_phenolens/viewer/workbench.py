@@ -26,7 +26,7 @@ class Workbench:
     session : Session
     jobs : Jobs
     images, slots, side : the fixed layers
-    opening, showing, comparing, scoring, running, probing, picking : the actions, one subject each
+    opening, showing, comparing, scoring, selecting, running, probing, picking : the actions, one subject each
     """
 
     def __init__(self, viewer: Any) -> None:
@@ -36,7 +36,9 @@ class Workbench:
         from napari_phenolens.viewer.probing import Probing
         from napari_phenolens.viewer.running import Running
         from napari_phenolens.viewer.scoring import Scoring
+        from napari_phenolens.viewer.selecting import Selecting
         from napari_phenolens.viewer.showing import Showing
+        from napari_phenolens.viewer.weights import Weights
 
         self.viewer: Any = weakref.proxy(viewer)
         self.session = Session()
@@ -48,7 +50,9 @@ class Workbench:
         self.showing = Showing(self)
         self.comparing = Comparing(self)
         self.scoring = Scoring(self)
+        self.selecting = Selecting(self)
         self.running = Running(self)
+        self.weights = Weights(self)
         self.probing = Probing(self)
         self.picking = Picking(self)
         self.jobs.failed.connect(self._on_failed)

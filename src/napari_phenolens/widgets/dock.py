@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtGui import QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_phenolens.viewer.opening import watch
@@ -13,7 +13,7 @@ from napari_phenolens.viewer.workbench import workbench_for
 from napari_phenolens.widgets.compare_section import CompareSection
 from napari_phenolens.widgets.explain_section import ExplainSection
 from napari_phenolens.widgets.features_section import FeaturesSection
-from napari_phenolens.widgets.parts import Connections, JobPump
+from napari_phenolens.widgets.parts import Connections, JobPump, shortcut, undo_shortcuts
 from napari_phenolens.widgets.plate_section import PlateSection
 from napari_phenolens.widgets.roles_section import RolesSection
 from napari_phenolens.widgets.run_section import RunSection
@@ -127,9 +127,8 @@ class PhenoLensDock(QWidget):
             ("Q", self.compare.button.click),
             ("W", self.wells.map.setFocus),
         ):
-            shortcut = QShortcut(QKeySequence(key), self)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            shortcut.activated.connect(action)
+            shortcut(self, key, action)
+        undo_shortcuts(self, self.bench)
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:  # noqa: N802 - Qt's name
         """Take folders and plate maps."""

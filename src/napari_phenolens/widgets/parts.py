@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from qtpy.QtCore import QObject, Qt, QTimer
+from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
@@ -135,3 +136,19 @@ def row(*widgets: QWidget, stretch: int | None = None) -> QHBoxLayout:
 def plural(n: int, word: str) -> str:
     """Count things: ``1 well``, ``3 wells``."""
     return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"
+
+
+def shortcut(widget: QWidget, key: str, action: Callable[[], Any]) -> QShortcut:
+    """Bind a key while a widget or a part of it has the focus; napari's own keys are left alone."""
+    made = QShortcut(QKeySequence(key), widget)
+    made.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+    made.activated.connect(action)
+    return made
+
+
+def undo_shortcuts(widget: QWidget, bench: Any) -> None:
+    """Bind Ctrl+Z and U to undo, Ctrl+Shift+Z and Ctrl+Y to redo; a line that is being typed in keeps its own."""
+    for key in ("Ctrl+Z", "U"):
+        shortcut(widget, key, bench.undo)
+    for key in ("Ctrl+Shift+Z", "Ctrl+Y"):
+        shortcut(widget, key, bench.redo)

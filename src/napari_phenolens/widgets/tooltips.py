@@ -23,9 +23,10 @@ TIPS: dict[str, tuple[str, str]] = {
     "plate.results": ("Open finished results", "Open the folder of a finished run (it holds run.json)."),
     "wells.map": (
         "Plate map",
-        "Click a well to show it. Drag to select several, Ctrl adds, Alt removes.\n"
-        "Click a row or column label to select the whole row or column.\n"
-        "Keys: arrows move, Enter shows, Space selects.",
+        "Click a well to show it. Drag to select several: Ctrl adds (from a selected well: removes), Alt removes,\n"
+        "Shift takes all up to the well. Click a row or column label to select it, the corner for all wells.\n"
+        "Right click: wells with the same compound, mark, reset.\n"
+        "Keys: arrows move, Shift extends, Enter shows, Space selects, Ctrl+A all, Escape none, Ctrl+Z takes back.",
     ),
     "wells.colour": (
         "Colour wells by",
@@ -33,6 +34,15 @@ TIPS: dict[str, tuple[str, str]] = {
         "The phenotype's score takes up to 50 features that go together with the chosen one (the column Group):\n"
         "0 is the mean of the control wells, 1 that of the perturbed wells. It is far steadier than one feature,\n"
         "but its features were chosen on these wells: their own scores are in-sample.",
+    ),
+    "wells.z": (
+        "As z against controls",
+        "Show the numbers in robust standard deviations (1.4826 MAD) of the control wells from their median.",
+    ),
+    "wells.save": ("Save the plate map", "Save the plate map as it is shown: picture (PNG, SVG) or table (CSV)."),
+    "wells.large": (
+        "Open large",
+        "Open the plate map in a dock of its own at the bottom of the window: 1536 wells can be read there.",
     ),
     "wells.control": ("Mark as control", "Make the selected wells controls, over what the queries say."),
     "wells.perturbed": ("Mark as perturbed", "Make the selected wells perturbed, over what the queries say."),
@@ -58,7 +68,39 @@ TIPS: dict[str, tuple[str, str]] = {
         "Positive controls",
         "A query that picks wells with a known strong effect; optional. They are kept apart from the perturbed wells.",
     ),
-    "run.encoder": ("Model", "The foundation model that looks at the cells. camae-micro comes with the plugin."),
+    "roles.column": (
+        "Column of the plate map",
+        "Choose wells by what the plate map says of them: the column first, then one or several of its values.",
+    ),
+    "roles.values": (
+        "Values of the column",
+        "Tick the values wanted. What they pick is outlined in the plate map (step 2) at once; nothing changes before\n"
+        "you press one of the buttons below.",
+    ),
+    "roles.as_control": ("Use as controls", "Make these wells the controls. Ctrl+Z takes it back."),
+    "roles.as_perturbed": ("Use as perturbed", "Make these wells, and no others, the perturbed ones."),
+    "roles.as_positive": ("Use as positive controls", "Make these wells the positive controls."),
+    "roles.as_excluded": ("Exclude", "Leave these wells out of comparisons."),
+    "roles.undo": ("Undo", "Take back the last step (Ctrl+Z): roles, selection, and what else can be undone."),
+    "roles.redo": ("Redo", "Do again what was taken back (Ctrl+Shift+Z)."),
+    "roles.excluded": ("Excluded wells", "A query for wells to leave out; empty excludes none."),
+    "run.encoder": (
+        "Model",
+        "The foundation model that looks at the cells, the licence of its weights, and whether they are here.\n"
+        "camae-micro comes with the plugin.",
+    ),
+    "run.get_weights": (
+        "Get the weights",
+        "Download the model's weights. Where their licence has to be accepted, it is shown first.",
+    ),
+    "run.weights_file": (
+        "I have the file",
+        "Choose a file of the model's weights that you have (safetensors, or a torch file with tensors alone).\n"
+        "Nothing is downloaded then.",
+    ),
+    "licence.text": ("Text of the licence", "The licence as the hub has it, or where to read it."),
+    "licence.accept": ("Accept and download", "Accept the licence, remember that, and download the weights."),
+    "licence.decline": ("Decline", "Download nothing."),
     "run.out": ("Folder for results", "Where the results are put. A run that was stopped goes on there."),
     "run.browse": ("Choose the folder", "Choose the folder for the results."),
     "run.options": ("More options", "Settings that most plates do not need."),

@@ -154,7 +154,7 @@ def test_encoders_are_listed_without_torch() -> None:
 
     code = (
         "import sys; from napari_phenolens.viewer.running import encoder_choices; "
-        "print([n for n, _ in encoder_choices()][0], 'torch' in sys.modules)"
+        "print([n for n, *_ in encoder_choices()][0], 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["camae-micro", "False"]

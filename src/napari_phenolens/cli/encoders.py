@@ -21,14 +21,20 @@ def encoders(
     ] = None,
     fetch: Annotated[bool, typer.Option("--fetch", help="Download its weights where they are not here.")] = False,
     accept_licence: AcceptLicence = False,
+    licence: Annotated[
+        bool, typer.Option("--licence", help="Print the licence of its weights; accepts nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the encoders: names, licences, sizes, where their weights come from and whether they are here."""
     import napari_phenolens
     from napari_phenolens.encoders import fetch_weights
 
-    if (fetch or accept_licence) and name is None:
-        raise typer.BadParameter("--fetch and --accept-licence are about one encoder; give its NAME")
+    if (fetch or accept_licence or licence) and name is None:
+        raise typer.BadParameter("--fetch, --licence and --accept-licence are about one encoder; give its NAME")
+    if licence and name is not None:
+        show_licence(name)
+        return
     if accept_licence:
         accept(name)
     if fetch and name is not None:
@@ -43,6 +49,18 @@ def encoders(
     output.print_table(table, LISTED)
     if name is None:
         output.say("Any other vision transformer of timm: timm:<model>, for example timm:vit_tiny_patch16_224")
+
+
+def show_licence(encoder: str) -> None:
+    """Print the licence of an encoder's weights, where to read it, and whether it waits to be accepted."""
+    from napari_phenolens.encoders import licence_of, licence_text
+
+    about = licence_of(encoder)
+    waits = "has to be accepted before a download: --accept-licence" if about.asks else "nothing has to be accepted"
+    where = f" ({about.url})" if about.url else ""
+    output.say(f"{about.encoder}: {about.name}{where}; {waits}")
+    if about.download:
+        typer.echo(licence_text(encoder))
 
 
 def accept(encoder: str | None) -> None:

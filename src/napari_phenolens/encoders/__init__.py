@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari_phenolens.encoders.catalogue import EncoderSpec
     from napari_phenolens.encoders.errors import EncoderError
     from napari_phenolens.encoders.hub import LicenceNotAcceptedError
+    from napari_phenolens.encoders.licences import Licence, licence_of, licence_text
     from napari_phenolens.encoders.registry import (
         accept_licence,
         fetch_weights,
@@ -30,10 +31,13 @@ _WHERE = {
     "Encoder": "base",
     "EncoderError": "errors",
     "EncoderSpec": "catalogue",
+    "Licence": "licences",
     "LicenceNotAcceptedError": "hub",
     "accept_licence": "registry",
     "fetch_weights": "registry",
     "find_spec": "registry",
+    "licence_of": "licences",
+    "licence_text": "licences",
     "list_encoders": "registry",
     "load_encoder": "registry",
 }
@@ -41,10 +45,13 @@ __all__ = [
     "Encoder",
     "EncoderError",
     "EncoderSpec",
+    "Licence",
     "LicenceNotAcceptedError",
     "accept_licence",
     "fetch_weights",
     "find_spec",
+    "licence_of",
+    "licence_text",
     "list_encoders",
     "load_encoder",
 ]

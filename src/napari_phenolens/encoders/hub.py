@@ -14,6 +14,7 @@ from napari_phenolens.errors import Cancelled
 from napari_phenolens.progress import CancelCallback, Progress, ProgressCallback
 
 # Licences that let anyone use the weights for anything: nothing has to be accepted before a download.
+LICENCE_FILES = ("LICENSE", "LICENSE.md", "LICENSE.txt", "README.md")  # the last is the model card
 OPEN = frozenset({"apache-2.0", "mit", "bsd-3-clause", "bsd-2-clause", "cc0-1.0", "cc-by-4.0", "isc", "unlicense"})
 
 
@@ -30,8 +31,8 @@ class LicenceNotAcceptedError(EncoderError):
         self.encoder, self.licence, self.url = encoder, licence, url
         super().__init__(
             f"the weights of {encoder} stand under this licence: {licence} ({url}). Read it; to accept it and download "
-            f"them, add --accept-licence (Python: load_encoder({encoder!r}, accept_licence=True)), or give a file that "
-            "you have with --weights FILE"
+            f"them, add --accept-licence (Python: load_encoder({encoder!r}, accept_licence=True); in napari choose the "
+            "model in step 4 and press Get the weights), or give a file that you have with --weights FILE"
         )
 
 
@@ -77,6 +78,37 @@ class HubWeights:
             if isinstance(found, str):
                 return Path(found)
         return None
+
+    def licence_text(self, endpoint: str | None = None) -> str:
+        """Read the licence, or where the repository has no such file the model card, which names it.
+
+        Parameters
+        ----------
+        endpoint : str, optional
+            Another hub, for mirrors.
+
+        Raises
+        ------
+        EncoderError
+            Where the hub is out of reach or gives none.
+        """
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RemoteEntryNotFoundError
+
+        reason = "there is none"
+        try:
+            for filename in LICENCE_FILES:
+                with suppress(RemoteEntryNotFoundError):
+                    found = Path(hf_hub_download(self.repo, filename, revision=self.revision, endpoint=endpoint))
+                    return found.read_text(encoding="utf-8", errors="replace")
+        except LocalEntryNotFoundError:
+            reason = "the hub is out of reach: offline, or HF_HUB_OFFLINE is set"
+        except (HfHubHTTPError, OSError) as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise EncoderError(
+            f"the text of the licence ({self.licence}) cannot be read from here ({reason}); "
+            f"read it at {self.licence_url}"
+        )
 
     def accept(self) -> None:
         """Remember that the user accepts the licence."""

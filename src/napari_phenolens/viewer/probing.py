@@ -61,6 +61,8 @@ class Probing:
             channels = channel_choice(settings.channels)
             if channels is not None:
                 chosen["channels"] = channels
+            if settings.weights:
+                chosen["weights"] = settings.weights
             if preferences().token_folder:
                 chosen["tokens"] = preferences().token_folder
             return blocks(

@@ -39,6 +39,8 @@ class RunSettings:
         What the dictionary is learnt on: patch, cell or crop.
     block : int or None
         Which block of the encoder, 1-based; None: its own.
+    weights : str
+        A file of the encoder's weights that the user has; empty: those of this machine.
     """
 
     out: str
@@ -51,6 +53,7 @@ class RunSettings:
     channels: str = ""
     unit: str = "patch"
     block: int | None = None
+    weights: str = ""
 
 
 def default_out(plate_name: str) -> Path:
@@ -151,7 +154,12 @@ def options(settings: RunSettings, controls: Any) -> dict[str, Any]:
     if settings.lens:
         from napari_phenolens.lens import load_lens
 
-        return {**chosen, "lens": load_lens(settings.lens)}
+        lens = load_lens(settings.lens)
+        if settings.weights and lens.encoder == settings.encoder:
+            chosen["weights"] = settings.weights
+        return {**chosen, "lens": lens}
+    if settings.weights:
+        chosen["weights"] = settings.weights
     if settings.block is not None:
         chosen["block"] = settings.block
     return {
@@ -182,6 +190,8 @@ def estimate_text(plate: Any, settings: RunSettings) -> str:
         "device": settings.device,
         "channels": channel_choice(settings.channels),
     }
+    if settings.weights and not settings.lens:
+        chosen["weights"] = settings.weights
     if settings.lens:
         from napari_phenolens.lens import load_lens
 
@@ -191,18 +201,14 @@ def estimate_text(plate: Any, settings: RunSettings) -> str:
     return f"{guess.tiles:,} tiles, about {duration(guess.seconds)}; {size(guess.bytes)} on disk.{where}"
 
 
-def encoder_choices() -> list[tuple[str, str]]:
-    """List the encoders for the dock: ``(name, words)``; names alone are read, no weights and no torch."""
-    try:
-        from napari_phenolens.encoders import list_encoders
+def encoder_choices() -> list[tuple[str, str, str]]:
+    """List the encoders for the dock: ``(name, line, words)``; facts alone are read, no weights and no torch."""
+    from napari_phenolens.encoders import list_encoders
 
-        table = list_encoders()
-    except ImportError:
-        return [("camae-micro", "our own, comes with the plugin")]
-    if "name" not in table.columns:
-        table = table.rename_axis("name").reset_index()
-    shown = [c for c in ("licence", "channels", "patch", "dim", "size", "weights") if c in table.columns]
     found = []
-    for _, entry in table.iterrows():
-        found.append((str(entry["name"]), ", ".join(f"{column}: {entry[column]}" for column in shown)))
+    for entry in list_encoders().to_dict("records"):
+        here = "on this machine" if entry["available"] else "not on this machine"
+        words = [f"{column}: {entry[column]}" for column in ("channels", "patch", "dim", "blocks", "weights")]
+        line = f"{entry['name']}  ·  {entry['licence']}  ·  {here}"
+        found.append((entry["name"], line, "\n".join([entry["description"], line, ", ".join(words)])))
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,9 @@ class BlockChoice(QWidget):
         self.bench.probing.forget()
 
     def _ask(self) -> None:
-        self.bench.attempt("Probing the blocks", self.bench.probing.start, self._settings())
+        bench, settings = self.bench, self._settings()
+        begin = partial(bench.attempt, "Probing the blocks", bench.probing.start, settings)
+        bench.attempt("Probing the blocks", bench.weights.need, settings, begin)
 
     def _take(self) -> None:
         table = self.bench.session.blocks

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QComboBox,
@@ -18,10 +21,11 @@ from qtpy.QtWidgets import (
 
 from napari_phenolens.progress import duration
 from napari_phenolens.viewer.jobs import Job
-from napari_phenolens.viewer.running import RunSettings, default_out, encoder_choices
+from napari_phenolens.viewer.running import RunSettings, default_out
 from napari_phenolens.viewer.settings import preferences
 from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.block_choice import BlockChoice
+from napari_phenolens.widgets.model_choice import ModelChoice
 from napari_phenolens.widgets.parts import Connections, Section, hint, row
 from napari_phenolens.widgets.tooltips import tip
 
@@ -33,13 +37,9 @@ class RunSection(Section):
         super().__init__("4  Run the model", parent)
         self.bench = bench
         self._proposed = ""
-        self.encoder = QComboBox()
-        tip(self.encoder, "run.encoder")
-        for name, words in encoder_choices():
-            self.encoder.addItem(name, name)
-            self.encoder.setItemData(self.encoder.count() - 1, words, Qt.ItemDataRole.ToolTipRole)
+        self.model = ModelChoice(bench, connections)
         self.block = BlockChoice(bench, self.settings, connections)
-        self.encoder.currentIndexChanged.connect(self.block.reset)
+        self.model.changed.connect(self.block.reset)
         self.out = QLineEdit()
         tip(self.out, "run.out")
         self.browse = QToolButton()
@@ -48,7 +48,7 @@ class RunSection(Section):
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow(QLabel("Model"), self.encoder)
+        form.addRow(QLabel("Model"), self.model)
         form.addRow(QLabel("Block"), self.block)
         form.addRow(QLabel("Results in"), row(self.out, self.browse, stretch=0))
         self._build_options()
@@ -131,7 +131,8 @@ class RunSection(Section):
         """Read the form."""
         return RunSettings(
             out=self.out.text().strip(),
-            encoder=str(self.encoder.currentData()),
+            encoder=self.model.name(),
+            weights=self.model.weights(),
             atoms=self.atoms.value(),
             rounds=self.rounds.value(),
             per_round=self.per_round.value(),
@@ -158,15 +159,23 @@ class RunSection(Section):
             self.bench.attempt("Opening the results", self.bench.opening.run, path)
 
     def _estimate(self) -> None:
-        self.bench.attempt("Estimating", self.bench.running.estimate, self.settings(), self.text.setText)
+        settings = self.settings()
+        begin = partial(self.bench.running.estimate, settings, self.text.setText)
+        self._with_weights("Estimating", settings, begin)
 
     def _run(self) -> None:
-        self.bench.attempt("Running the model", self.bench.running.start, self.settings())
+        settings = self.settings()
+        self._with_weights("Running the model", settings, partial(self.bench.running.start, settings))
+
+    def _with_weights(self, title: str, settings: RunSettings, begin: Callable[[], Job]) -> None:
+        """Begin once the model's weights are here; the user is asked about their licence before they are downloaded."""
+        bench = self.bench
+        bench.attempt(title, bench.weights.need, settings, lambda: bench.attempt(title, begin))
 
     def _cancel(self) -> None:
         self.cancel_button.setEnabled(False)
         self.cancel_button.setText("Cancelling…")
-        for kind in ("run", "estimate", "blocks"):
+        for kind in ("run", "estimate", "blocks", "weights"):
             self.bench.jobs.cancel(kind)
 
     def _show(self, _value: object = None) -> None:
@@ -230,7 +239,8 @@ class RunSection(Section):
     def _ended(self, job: Job) -> None:
         if job.heavy:
             if job.cancelled():
-                self.text.setText("Cancelled. What was computed is kept; Run goes on from there.")
+                kept = "What was computed is kept; Run goes on from there."
+                self.text.setText(f"Cancelled. {kept if job.kind != 'weights' else 'Nothing of the download is kept.'}")
             self._buttons()
 
     def _failed(self, job: Job, problem: object) -> None:

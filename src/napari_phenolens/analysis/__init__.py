@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from napari_phenolens.analysis.blocks import block_table, blocks
 from napari_phenolens.analysis.bootstrap import Interval, bootstrap_wells, percentile_interval, resample_weights
+from napari_phenolens.analysis.card import CellCard, cell_card
+from napari_phenolens.analysis.cell_reference import CellReference, cell_reference
 from napari_phenolens.analysis.compare import compare
 from napari_phenolens.analysis.contrast import Design
 from napari_phenolens.analysis.contributions import contribution_channels, contributions
@@ -38,6 +40,8 @@ __all__ = [
     "METRICS",
     "ActivitySample",
     "AnalysisError",
+    "CellCard",
+    "CellReference",
     "Crop",
     "Design",
     "DictionaryReport",
@@ -54,6 +58,8 @@ __all__ = [
     "block_table",
     "blocks",
     "bootstrap_wells",
+    "cell_card",
+    "cell_reference",
     "compare",
     "compare_lenses",
     "contribution_channels",

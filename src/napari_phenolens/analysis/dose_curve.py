@@ -12,9 +12,9 @@ from napari_phenolens.analysis.bootstrap import percentile_interval
 from napari_phenolens.analysis.dose import feature_values, value_name
 from napari_phenolens.analysis.dose_series import find_doses, one_unit
 from napari_phenolens.analysis.errors import AnalysisError
-from napari_phenolens.analysis.four_parameters import HILL, REACH, Curves, Series, fit, fraction, resampled_means, search
+from napari_phenolens.analysis.four_parameters import Curves, Series, fit, fraction, resampled_means, search
 from napari_phenolens.analysis.phenotype import Phenotype
-from napari_phenolens.analysis.protocol import Floats, Query, RunLike
+from napari_phenolens.analysis.protocol import Query, RunLike
 
 LEAST_DOSES = 4  # as many as the curve has numbers
 REACHED = 0.8  # share of the curve's height at which a plateau counts as reached
@@ -243,6 +243,3 @@ def say_dose(row: pd.Series) -> str:
         f"EC50 {row['ec50']:.3g}{unit} (95 % interval {row['ec50_low']:.3g} to {row['ec50_high']:.3g}{unit}, "
         f"{row['n_wells']} wells at {row['n_doses']} doses, slope {row['hill']:.2g})."
     )
-
-
-__all__ = ["HILL", "LEAST_DOSES", "REACH", "REACHED", "WIDEST", "dose_curves", "say_dose"]

@@ -97,9 +97,8 @@ def find_doses(
     table = pd.DataFrame({"compound": names[treated].astype(str), "dose": numbers[treated].astype(np.float64)})
     table["unit"] = _units(metadata, dose).reindex(treated).fillna("")
     table.index = table.index.astype(str).rename("well")
-    if controls is None:
-        zero = list(run.controls)
-    else:
+    zero = list(run.controls)
+    if controls is not None:
         zero = list(run.select(controls)) if len(controls) else []
     untreated = tuple(w for w in zero if w in here and w not in table.index)
     return Doses(dose, compound, table, untreated)

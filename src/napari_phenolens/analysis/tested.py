@@ -54,13 +54,14 @@ def how_tested(about: Mapping[str, Any]) -> list[tuple[str, str]]:
     found = [
         (
             "What is compared",
-            f"{n1} perturbed wells with {n0} control wells. The well is the unit: its value is the mean {about['kind']} "
-            f"over its {per}. Patches, cells and fields never count as replicates.",
+            f"{n1} perturbed wells with {n0} control wells. The well is the unit: its value is the mean "
+            f"{about['kind']} over its {per}. Patches, cells and fields never count as replicates.",
         ),
         (
             "Effect",
             "Difference of the sides' means over a typical SD: each feature's variance is shrunk to the trend over all "
-            f"features (limma's moderated t, {float(about['df']):.0f} + {float(about['d0']):.1f} degrees of freedom). "
+            f"features (limma's moderated t; {float(about['df']):.1f} degrees of freedom, {float(about['d0']):.1f} of "
+            "them borrowed). "
             "The interval is its 95 % interval.",
         ),
     ]
@@ -73,8 +74,9 @@ def how_tested(about: Mapping[str, Any]) -> list[tuple[str, str]]:
         found += [
             (
                 "p",
-                f"The wells' labels are dealt out again{within} ({about['p_method']}), and p is how often the moderated "
-                f"t is as large, in either direction. The smallest p that {n0} and {n1} wells allow is {floor:.2g}.",
+                f"The wells' labels are dealt out again{within} ({about['p_method']}), and p is how often the "
+                f"moderated t is as large, in either direction. The smallest p that {n0} and {n1} wells allow is "
+                f"{floor:.2g}.",
             ),
             (
                 "What p assumes",
@@ -96,8 +98,8 @@ def how_tested(about: Mapping[str, Any]) -> list[tuple[str, str]]:
     found.append(
         (
             "In-sample",
-            "The feature on top was chosen for its effect on these very wells, which flatters it. split_half chooses on "
-            "half of the wells and quotes the other half.",
+            "The feature on top was chosen for its effect on these very wells, which flatters it. split_half chooses "
+            "on half of the wells and quotes the other half.",
         )
     )
     return found

@@ -9,8 +9,12 @@ import typer
 
 from napari_phenolens.cli import arguments, output
 from napari_phenolens.cli.blocks import blocks
+from napari_phenolens.cli.contrasts import contrasts, count_contrast
+from napari_phenolens.cli.dose import dose, positions
 from napari_phenolens.cli.encoders import accept, encoders
 from napari_phenolens.cli.estimating import estimate_of
+from napari_phenolens.cli.lenses import compare_lenses, dictionary
+from napari_phenolens.cli.features import gallery, similar
 from napari_phenolens.cli.naming import name
 from napari_phenolens.cli.opening import opened_plate
 from napari_phenolens.cli.options import (
@@ -18,6 +22,8 @@ from napari_phenolens.cli.options import (
     AsJson,
     ChosenChannels,
     EncoderName,
+    FitOn,
+    MethodName,
     OneField,
     OneWell,
     Pattern,
@@ -28,7 +34,11 @@ from napari_phenolens.cli.options import (
     RunControls,
     RunFolder,
     RunFolders,
+    Seed,
+    StartLens,
+    Steps,
     WeightsFile,
+    WhiteningKind,
 )
 from napari_phenolens.cli.outcome import cancel_on_interrupt, exit_codes, warn
 from napari_phenolens.cli.phenotype import phenotype
@@ -189,9 +199,12 @@ def run(
     sparsity: Annotated[
         str | None, typer.Option("--sparsity", metavar="J,L", help="Rounds, and atoms a round.")
     ] = None,
-    method: Annotated[
-        str | None, typer.Option("--method", metavar="icfl|topk", help="The dictionary's method.")
-    ] = None,
+    method: MethodName = None,
+    whitening: WhiteningKind = None,
+    start_lens: StartLens = None,
+    fit_on: FitOn = None,
+    steps: Steps = None,
+    seed: Seed = None,
     channels: ChosenChannels = None,
     tokens: Annotated[Path | None, typer.Option("--tokens", metavar="DIR", help="Where tokens are kept.")] = None,
     device: Annotated[
@@ -223,6 +236,11 @@ def run(
         "atoms": atoms,
         "sparsity": arguments.sparsity(sparsity),
         "method": method,
+        "whitening": whitening,
+        "start": start_lens,
+        "fit_on": fit_on,
+        "steps": steps,
+        "seed": seed,
         "channels": arguments.channels(channels),
         "tokens": tokens,
         "controls": controls,
@@ -279,6 +297,10 @@ def compare(
     controls: RunControls = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="CSV", help="Write the whole table here.")] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many features to print.")] = 15,
+    picked_after: Annotated[
+        bool, typer.Option("--picked-after", help="Wells were picked after seeing features: give no p and no q.")
+    ] = False,
+    how: Annotated[bool, typer.Option("--how", help="Say how it was tested, and what that assumes.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Rank the features between control and perturbed wells; the well is the unit."""
@@ -286,7 +308,8 @@ def compare(
     from napari_phenolens import open_run
 
     opened = [open_run(path) for path in runs]
-    table = compare_runs(opened, controls=controls, perturbed=perturbed)
+    table = compare_runs(opened, controls=controls, perturbed=perturbed, picked_after=picked_after)
+    count_contrast(opened, table, f"{perturbed} against {controls or 'the controls'}")
     if out is not None:
         from napari_phenolens.export import export_comparison
 
@@ -295,6 +318,11 @@ def compare(
         output.print_json({**table.attrs, "rows": output.records(table)})
         return
     say_comparison(table, top)
+    if how:
+        from napari_phenolens.analysis import how_tested
+
+        for heading, text in how_tested(table.attrs):
+            output.say(output.wrapped(f"{heading}. {text}"))
     if out is not None:
         output.say(
             f"All {len(table)} rows, with every column: {out} (and what stands over them: {out.with_suffix('.json')})"
@@ -343,10 +371,16 @@ def heatmap(
     out: Annotated[Path, typer.Option("--out", metavar="FILE.tif", help="The TIFF to write, one pixel a patch.")],
     field: OneField = None,
     kind: Annotated[
-        str, typer.Option("--kind", metavar="activation|alignment|cosine", help="What to map.")
-    ] = "activation",
+        str | None,
+        typer.Option(
+            "--kind", metavar="activation|alignment|cosine", help="What to map; activation, of a channel alignment."
+        ),
+    ] = None,
     stride: Annotated[
         int | None, typer.Option("--stride", metavar="PX", min=1, help="Pixels between patches, for a finer map.")
+    ] = None,
+    channel: Annotated[
+        str | None, typer.Option("--channel", metavar="DNA", help="What this channel gives to the alignment.")
     ] = None,
 ) -> None:
     """Write one feature's heatmap of one field as a float32 TIFF, its scale and place in the field beside it."""
@@ -355,7 +389,8 @@ def heatmap(
     from napari_phenolens.export import export_heatmap
 
     opened = open_run(run_folder)
-    mapped = heatmap_of(opened, well, field, feature, kind=kind, stride=stride)
+    kind = kind if kind is not None else "activation" if channel is None else "alignment"
+    mapped = heatmap_of(opened, well, field, feature, kind=kind, stride=stride, channel=channel)
     export_heatmap(mapped, out, pixel_size=opened.pixel_size, plate=opened.plate_name)
     h, w = mapped.values.shape
     output.say(f"{out}: {h} x {w} patches, one every {mapped.scale[0]:g} px, the first at {mapped.translate[0]:g} px")
@@ -376,7 +411,14 @@ def export(
 
 
 app.command()(blocks)
+app.command()(compare_lenses)
+app.command()(contrasts)
+app.command()(dose)
 app.command()(encoders)
+app.command()(gallery)
 app.command()(name)
+app.command()(similar)
 app.command()(phenotype)
 app.command()(platemap)
+app.command()(positions)
+app.add_typer(dictionary)

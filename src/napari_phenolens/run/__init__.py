@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari_phenolens.run.apply import apply_lens
     from napari_phenolens.run.cell_writer import add_cells, default_segmentation
+    from napari_phenolens.run.contrasts import contrasts_tried, note_contrast
     from napari_phenolens.run.errors import RunError
     from napari_phenolens.run.estimates import Estimate, estimate
     from napari_phenolens.run.fit import fit_lens
@@ -20,9 +21,11 @@ _WHERE = {
     "RunError": "errors",
     "add_cells": "cell_writer",
     "apply_lens": "apply",
+    "contrasts_tried": "contrasts",
     "default_segmentation": "cell_writer",
     "estimate": "estimates",
     "fit_lens": "fit",
+    "note_contrast": "contrasts",
     "open_run": "reader",
     "run_plate": "job",
 }
@@ -32,9 +35,11 @@ __all__ = [
     "RunError",
     "add_cells",
     "apply_lens",
+    "contrasts_tried",
     "default_segmentation",
     "estimate",
     "fit_lens",
+    "note_contrast",
     "open_run",
     "run_plate",
 ]

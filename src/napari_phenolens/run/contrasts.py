@@ -1,7 +1,7 @@
 """The contrasts that were tried on a run, kept with it in ``contrasts.json``: who looks often finds something.
 
-napari and the command line write the log; Python functions only read it. A contrast is its two sets of wells: looking at
-the same ones again is no second try.
+napari and the command line write the log; Python functions only read it. A contrast is its two sets of wells: looking
+at the same ones again is no second try.
 """
 
 from __future__ import annotations

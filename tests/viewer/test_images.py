@@ -26,13 +26,6 @@ def test_colours(names: tuple[str, ...], expected: tuple[str, ...]) -> None:
     assert images.colours(names) == expected
 
 
-def test_every_colour_is_one_that_napari_knows() -> None:
-    from napari.utils.colormaps import ensure_colormap
-
-    for name in {*images._CYCLE, *(colour for _, colour in images._BY_NAME), "gray"}:
-        assert ensure_colormap(name).name == name
-
-
 def test_eight_channels_have_eight_layers() -> None:
     assert len(images.colours([f"c{i}" for i in range(8)])) == 8
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from napari_phenolens.analysis.errors import AnalysisError
 from napari_phenolens.analysis.places import Place, check_feature, find_field
-from napari_phenolens.analysis.protocol import RunLike
+from napari_phenolens.analysis.protocol import Query, RunLike
 from napari_phenolens.errors import PhenoLensError
 from napari_phenolens.progress import CancelCallback, check_cancelled
 
@@ -116,7 +116,7 @@ def gallery(
     per_well: int = 2,
     without: bool = True,
     size: int | None = None,
-    wells: Sequence[str] | None = None,
+    wells: Query | None = None,
     plate: Plate | None = None,
     seed: int = 0,
     cancel: CancelCallback | None = None,
@@ -138,8 +138,8 @@ def gallery(
         the least of it around, drawn where several have none.
     size : int, optional
         Edge of a crop in field pixels. Default: eleven squares of the heatmap, 48 px at least.
-    wells : sequence of str, optional
-        Examples of these wells only; all wells by default.
+    wells : str or list of wells, optional
+        Examples of these wells only, a query over the plate map or names; all wells by default.
     plate : Plate, optional
         The plate, where it is open already.
     seed : int
@@ -197,11 +197,11 @@ def _edge(place: Place, size: int | None) -> int:
 
 
 def _examples(
-    run: RunLike, feature: int, count: int, per_well: int, size: int | None, wells: Sequence[str] | None
+    run: RunLike, feature: int, count: int, per_well: int, size: int | None, wells: Query | None
 ) -> list[_Spot]:
     table = run.examples(feature, count=len(run.wells) * CANDIDATES, per_well=CANDIDATES)
     if wells is not None:
-        table = table[table["well"].isin(list(run.select(list(wells))))]
+        table = table[table["well"].isin(list(run.select(wells)))]
     kept: list[_Spot] = []
     for well, field, unit, value in zip(*(table[k].tolist() for k in ("well", "field", "unit", "value")), strict=True):
         if len(kept) == count:

@@ -39,6 +39,7 @@ def export_heatmap(heatmap: Heatmap, out: str | Path, *, pixel_size: float | Non
     description = {
         "feature": heatmap.feature,
         "kind": heatmap.kind,
+        **({"channel": heatmap.channel} if heatmap.channel is not None else {}),
         "well": heatmap.well,
         "field": heatmap.field,
         "scale": heatmap.scale,

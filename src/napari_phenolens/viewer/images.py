@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from napari_phenolens.errors import PhenoLensError
-from napari_phenolens.progress import check_cancelled
+from napari_phenolens.export.channel_look import channel_labels, colours, shared_limits
 from napari_phenolens.viewer import compat
 
-KEY = "napari-phenolens"  # the place of our notes in a layer's metadata
-LIMIT_WELLS = 6
-DIMMED = 0.7  # opacity of the cells under a heatmap
-_LOW, _HIGH = 0.5, 99.9
+__all__ = [
+    "KEY",
+    "ImageLayers",
+    "Picture",
+    "colours",
+    "find_layer",
+    "layer_data",
+    "read_picture",
+    "role_of",
+    "shared_limits",
+]
 
-# The conventions of fluorescence microscopy, by name; orange is left to the heatmaps.
-_BY_NAME: tuple[tuple[str, str], ...] = (
-    (r"dna|dapi|hoechst|draq|nuc|h33342", "bop blue"),
-    (r"gfp|fitc|alexa.?488|488|\ber\b|concanavalin", "green"),
-    (r"actin|phalloidin|agp|wga|golgi", "magenta"),
-    (r"mito|cy5|647|far.?red|tubulin", "red"),
-    (r"rna|syto|rfp|cy3|tritc|mcherry|568|594|555", "yellow"),
-    (r"bright|phase|bf\b|dic", "gray"),
-)
-_CYCLE = ("green", "magenta", "cyan", "yellow", "red", "bop blue")
+KEY = "napari-phenolens"  # the place of our notes in a layer's metadata
+DIMMED = 0.7  # opacity of the cells under a heatmap
 
 
 @dataclass(frozen=True)
@@ -48,6 +44,8 @@ class Picture:
     pixel_size : float or None
         um per pixel.
     well, field : str
+    step : int
+        Field pixels along the side of one of its pixels: mosaics of many fields are drawn smaller.
     """
 
     data: np.ndarray
@@ -60,64 +58,11 @@ class Picture:
     field: str
 
 
-def colours(names: Sequence[str]) -> tuple[str, ...]:
-    """Choose a colormap for each channel from its name; none is used twice while others are free."""
-    if len(names) == 1:
-        return ("gray",)
-    chosen: list[str | None] = []
-    for name in names:
-        hit = next((colour for pattern, colour in _BY_NAME if re.search(pattern, name, re.I)), None)
-        chosen.append(hit if hit is not None and hit not in chosen else None)
-    free = [colour for colour in _CYCLE if colour not in chosen]
-    return tuple(c if c is not None else (free.pop(0) if free else "gray") for c in chosen)
-
-
-def label(channel: str, labels: Mapping[str, str]) -> str:
-    """Name a channel for people: its label with the file's own name behind it."""
-    known = labels.get(channel, "")
-    return channel if not known or known.lower() == channel.lower() else f"{known} ({channel})"
-
-
-def shared_limits(
-    plate: Any, controls: Sequence[str], cancel: Callable[[], bool] | None = None
-) -> dict[str, tuple[float, float]]:
-    """Find contrast limits that all wells share, from a fixed sample of the control wells.
-
-    Parameters
-    ----------
-    plate : Plate
-    controls : sequence of str
-        Control wells; where empty, wells spread over the plate.
-
-    Returns
-    -------
-    dict
-        Channel to ``(low, high)``: the 0.5 and 99.9 percentiles over at most `LIMIT_WELLS` wells.
-    """
-    pool = [well for well in controls if well in plate.wells] or list(plate.wells)
-    take = np.unique(np.linspace(0, len(pool) - 1, min(LIMIT_WELLS, len(pool))).astype(int))
-    values: dict[str, list[np.ndarray]] = {channel: [] for channel in plate.channels}
-    for i in take:
-        check_cancelled(cancel)
-        with suppress(PhenoLensError):  # one damaged file must not keep the others from being seen
-            field = plate.field(pool[i])
-            channels = [c for c in plate.channels if c in field.channels]
-            for channel, image in zip(channels, field.read(channels), strict=True):
-                values[channel].append(image[::3, ::3].ravel())
-    limits = {}
-    for channel, parts in values.items():
-        if parts:
-            low, high = np.percentile(np.concatenate(parts), (_LOW, _HIGH))
-            limits[channel] = (float(low), float(max(high, low + 1e-6 * max(1.0, abs(low)))))
-    return limits
-
-
 def read_picture(plate: Any, well: str, field: str | None, limits: Mapping[str, tuple[float, float]]) -> Picture:
     """Read one field; runs in a thread."""
     place = plate.field(well, field)
     data = place.read()
-    labels = getattr(plate, "channel_labels", {}) or {}
-    names = tuple(label(channel, labels) for channel in place.channels)
+    names = channel_labels(plate, place.channels)
     fallback = (float(data.min(initial=0)), float(max(1, data.max(initial=1))))
     return Picture(
         data=data,
@@ -142,10 +87,14 @@ def find_layer(viewer: Any, role: tuple[Any, ...]) -> Any | None:
     return next((layer for layer in viewer.layers if role_of(layer) == role), None)
 
 
-def geometry(pixel_size: float | None) -> dict[str, Any]:
-    """Give the scale and units of an image layer; pixels where no size is known."""
+def geometry(pixel_size: float | None, step: int = 1) -> dict[str, Any]:
+    """Give scale, place and units of an image layer; pixels where no size is known. Field pixel (0, 0) is the origin."""
     size = pixel_size or 1.0
-    return {"scale": (size, size), "units": ("um", "um") if pixel_size else ("pixel", "pixel")}
+    return {
+        "scale": (size * step,) * 2,
+        "translate": (size * (step - 1) / 2,) * 2,
+        "units": ("um", "um") if pixel_size else ("pixel", "pixel"),
+    }
 
 
 def layer_data(picture: Picture, role: str = "image") -> list[tuple[np.ndarray, dict[str, Any], str]]:
@@ -159,7 +108,7 @@ def layer_data(picture: Picture, role: str = "image") -> list[tuple[np.ndarray, 
                 "contrast_limits": picture.limits[i],
                 "blending": "additive",
                 "metadata": {KEY: {"role": (role, channel), "well": picture.well, "field": picture.field}},
-                **geometry(picture.pixel_size),
+                **geometry(picture.pixel_size, picture.step),
             },
             "image",
         )
@@ -202,7 +151,8 @@ class ImageLayers:
                     self.viewer.layers.move(len(self.viewer.layers) - 1, first)
             else:
                 layer.data = pixels
-                layer.scale, layer.units = options["scale"], options["units"]
+                layer.scale, layer.translate = options["scale"], options["translate"]
+                layer.units = options["units"]
                 layer.metadata[KEY] = options["metadata"][KEY]
                 if reset_limits:
                     layer.contrast_limits = options["contrast_limits"]

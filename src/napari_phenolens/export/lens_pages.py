@@ -122,7 +122,7 @@ def _write(
     kind = out.suffix.lower()
     if kind == ".csv":
         told = table.copy()
-        told.attrs = {**facts}
+        told.attrs = dict(facts.items())
         files = [export_comparison(told, out), out.with_suffix(".json")]
         for name, more in beside.items():
             path = out.with_name(f"{out.stem}_{name}.csv")

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from napari_phenolens.analysis.blocks import blocks
     from napari_phenolens.analysis.compare import compare
+    from napari_phenolens.analysis.concepts import concepts
     from napari_phenolens.analysis.contributions import contributions
+    from napari_phenolens.analysis.distinguish import distinguish
     from napari_phenolens.analysis.distributions import distribution
     from napari_phenolens.analysis.dose_curve import dose_curves
     from napari_phenolens.analysis.explain import explain
@@ -20,9 +22,11 @@ if TYPE_CHECKING:
     from napari_phenolens.analysis.heatmap import heatmap
     from napari_phenolens.analysis.lens_comparison import compare_lenses
     from napari_phenolens.analysis.lens_report import dictionary_report
+    from napari_phenolens.analysis.looks import looks
     from napari_phenolens.analysis.phenotype import phenotype
     from napari_phenolens.analysis.position_effects import position_effects
     from napari_phenolens.analysis.similar import similar_features
+    from napari_phenolens.analysis.subpopulations import subpopulations
     from napari_phenolens.encoders import list_encoders as encoders
     from napari_phenolens.lens import Lens, load_lens
     from napari_phenolens.plate import open_plate
@@ -40,9 +44,11 @@ _HOME = {
     "cell_reference": "analysis",
     "compare": "analysis",
     "compare_lenses": "analysis",
+    "concepts": "analysis",
     "contrasts_tried": "run",
     "contributions": "analysis",
     "dictionary_report": "analysis",
+    "distinguish": "analysis",
     "distribution": "analysis",
     "dose_curves": "analysis",
     "estimate": "run",
@@ -51,11 +57,13 @@ _HOME = {
     "gallery": "analysis",
     "heatmap": "analysis",
     "load_lens": "lens",
+    "looks": "analysis",
     "open_plate": "plate",
     "open_run": "run",
     "phenotype": "analysis",
     "position_effects": "analysis",
     "similar_features": "analysis",
+    "subpopulations": "analysis",
 }
 
 __all__ = [
@@ -68,9 +76,11 @@ __all__ = [
     "cell_reference",
     "compare",
     "compare_lenses",
+    "concepts",
     "contrasts_tried",
     "contributions",
     "dictionary_report",
+    "distinguish",
     "distribution",
     "dose_curves",
     "encoders",
@@ -80,11 +90,13 @@ __all__ = [
     "gallery",
     "heatmap",
     "load_lens",
+    "looks",
     "open_plate",
     "open_run",
     "phenotype",
     "position_effects",
     "similar_features",
+    "subpopulations",
 ]
 
 

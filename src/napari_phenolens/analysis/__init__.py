@@ -7,8 +7,10 @@ from napari_phenolens.analysis.bootstrap import Interval, bootstrap_wells, perce
 from napari_phenolens.analysis.card import CellCard, cell_card
 from napari_phenolens.analysis.cell_reference import CellReference, cell_reference
 from napari_phenolens.analysis.compare import compare
+from napari_phenolens.analysis.concepts import concepts
 from napari_phenolens.analysis.contrast import Design
 from napari_phenolens.analysis.contributions import contribution_channels, contributions
+from napari_phenolens.analysis.distinguish import distinguish
 from napari_phenolens.analysis.distributions import distribution
 from napari_phenolens.analysis.dose import DoseResponse, dose_response, shift_share
 from napari_phenolens.analysis.dose_curve import dose_curves, say_dose
@@ -19,6 +21,7 @@ from napari_phenolens.analysis.heatmap import Heatmap, heatmap
 from napari_phenolens.analysis.histogram import feature_histogram
 from napari_phenolens.analysis.lens_comparison import LensComparison, compare_lenses
 from napari_phenolens.analysis.lens_report import DictionaryReport, dictionary_report
+from napari_phenolens.analysis.looks import Looks, looks
 from napari_phenolens.analysis.metrics import METRICS, Metric
 from napari_phenolens.analysis.phenotype import Phenotype, phenotype
 from napari_phenolens.analysis.position import tile_position_share
@@ -33,6 +36,7 @@ from napari_phenolens.analysis.split_half import (
     split_values,
     transfer,
 )
+from napari_phenolens.analysis.subpopulations import Subpopulations, subpopulations
 from napari_phenolens.analysis.tested import how_tested, withhold_p
 from napari_phenolens.analysis.well_values import WellValues, well_values
 
@@ -49,9 +53,11 @@ __all__ = [
     "Heatmap",
     "Interval",
     "LensComparison",
+    "Looks",
     "Metric",
     "Phenotype",
     "SplitHalf",
+    "Subpopulations",
     "Transfer",
     "WellValues",
     "activity_sample",
@@ -62,9 +68,11 @@ __all__ = [
     "cell_reference",
     "compare",
     "compare_lenses",
+    "concepts",
     "contribution_channels",
     "contributions",
     "dictionary_report",
+    "distinguish",
     "distribution",
     "dose_curves",
     "dose_response",
@@ -73,6 +81,7 @@ __all__ = [
     "gallery",
     "heatmap",
     "how_tested",
+    "looks",
     "percentile_interval",
     "phenotype",
     "position_effects",
@@ -84,6 +93,7 @@ __all__ = [
     "similar_features",
     "split_half",
     "split_values",
+    "subpopulations",
     "tile_position_share",
     "transfer",
     "well_values",

@@ -9,12 +9,14 @@ import typer
 
 from napari_phenolens.cli import arguments, output
 from napari_phenolens.cli.blocks import blocks
+from napari_phenolens.cli.card import card
+from napari_phenolens.cli.concepts import concepts, distinguish
 from napari_phenolens.cli.contrasts import contrasts, count_contrast
 from napari_phenolens.cli.dose import dose, positions
 from napari_phenolens.cli.encoders import accept, encoders
 from napari_phenolens.cli.estimating import estimate_of
-from napari_phenolens.cli.lenses import compare_lenses, dictionary
 from napari_phenolens.cli.features import gallery, similar
+from napari_phenolens.cli.lenses import compare_lenses, dictionary
 from napari_phenolens.cli.naming import name
 from napari_phenolens.cli.opening import opened_plate
 from napari_phenolens.cli.options import (
@@ -411,8 +413,11 @@ def export(
 
 
 app.command()(blocks)
+app.command()(card)
 app.command()(compare_lenses)
+app.command()(concepts)
 app.command()(contrasts)
+app.command()(distinguish)
 app.command()(dose)
 app.command()(encoders)
 app.command()(gallery)

@@ -1,0 +1,84 @@
+"""From the strongest concepts of a feature to a few words that name it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from napari_phenolens.analysis.concept_values import DOSE, TREATMENT
+from napari_phenolens.analysis.protocol import Bools, Floats
+
+WITHIN_WELLS, WITHIN_TREATMENTS, CONTRAST, GIVEN = (
+    "within control wells", "within treatments", "treatment contrast alone", "treatment",
+)  # fmt: skip
+Q = 0.05  # a concept above it names nothing
+SUPPORT = 0.01  # p from which a correlation inside wells or treatments counts as seen
+LEAST_R = 0.1  # and its least size over cells
+_LEAST_DOSE = 0.5  # |rho| from which a feature follows a dose
+
+
+def supports(
+    r: Floats, within: Floats, p_within: Floats, cells: Floats, p_cells: Floats, treatment: Bools
+) -> list[str]:
+    """Say what each correlation rests on, beside the contrast of treatments.
+
+    Parameters
+    ----------
+    r, within, p_within, cells, p_cells : ndarray (k,)
+        The correlation over wells; within treatments with its p; over cells within control wells with its p.
+    treatment : ndarray (k,) bool
+        Concepts that say what was done to a well.
+
+    Returns
+    -------
+    list of str
+        The strongest support that has the sign of `r`: the cells of control wells, wells treated alike, or none.
+    """
+    with np.errstate(invalid="ignore"):
+        by_cells = (p_cells < SUPPORT) & (cells * np.sign(r) >= LEAST_R)
+        by_wells = (p_within < SUPPORT) & (within * np.sign(r) > 0)
+    found = np.select([treatment, by_cells, by_wells], [GIVEN, WITHIN_WELLS, WITHIN_TREATMENTS], CONTRAST)
+    return [str(value) for value in found]
+
+
+def label(rows: pd.DataFrame) -> str:
+    """Name a feature by its strongest concepts.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        The feature's rows of `concepts`, in their order.
+
+    Returns
+    -------
+    str
+        Such as ``brighter GFP in the nucleus, AUROC 0.97; follows Wortmannin dose, rho 0.95``; empty where no concept
+        has a q below 0.05.
+    """
+    known = rows[(rows["q"] < Q) & (rows["score"] > 0)]
+    parts = []
+    looks = known[~known["kind"].isin(TREATMENT)]
+    if len(looks):
+        first = looks.iloc[0]
+        rests = "changes together with " if first["support"] == CONTRAST else ""
+        parts.append(f"{rests}{first['words']}{_auroc(first['auroc'])}")
+    dose = known["kind"] == DOSE
+    given = known[known["kind"].isin(TREATMENT) & (~dose | (known["rho"].abs() >= _LEAST_DOSE))]
+    if len(given):
+        first = given.iloc[0]
+        way = "stronger" if first["r"] > 0 else "weaker"
+        is_dose = first["kind"] == DOSE
+        said = first["words"] if is_dose else f"{way} in {first['name']}"
+        parts.append(said + (f", rho {first['rho']:.2f}" if is_dose else _auroc(first["auroc"])))
+    return "; ".join(parts)
+
+
+def _auroc(value: float) -> str:
+    return "" if np.isnan(value) else f", AUROC {max(value, 1 - value):.2f}"
+
+
+def words(r: Sequence[float] | Floats, more: Sequence[str], less: Sequence[str]) -> list[str]:
+    """Give the words for more or for less of each concept, as the sign of its correlation says."""
+    return [up if value >= 0 else down for value, up, down in zip(r, more, less, strict=True)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,13 @@ class Lens:
     plates, controls : tuple of str
         The plates that it was fitted on, and their control wells as ``plate/well``.
     facts : dict
-        What is worth knowing of the fit: numbers of tokens, quality on held-out tokens, settings, versions.
+        What is worth knowing of the fit: numbers of tokens, quality on held-out tokens, settings, versions; where they
+        were given, the fingerprint of the lens it was started from (``start``) and the wells it was fitted on
+        (``fit_on``).
+    align : bool
+        Whether the whitening is aligned to the controls of every plate that the lens is applied to.
+    common : Whitening or None
+        The whitening that all plates share, where `whitening` is that of one plate (in a run).
     """
 
     encoder: str
@@ -115,6 +121,8 @@ class Lens:
     plates: tuple[str, ...] = ()
     controls: tuple[str, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
+    align: bool = False
+    common: Whitening | None = None
 
     @property
     def n_features(self) -> int:
@@ -123,14 +131,21 @@ class Lens:
 
     @property
     def fingerprint(self) -> str:
-        """A short checksum of everything that decides the numbers a run gives."""
+        """A short checksum of everything that decides the numbers a run gives; of an aligned lens, before that."""
         import hashlib
+
+        if self.common is not None:
+            return replace(self, whitening=self.common, common=None).fingerprint
 
         digest = hashlib.sha256(json.dumps(self._header(), sort_keys=True).encode())
         for name, array in sorted(self._arrays().items()):
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()[:16]
+
+    def aligned(self, whitening: Whitening) -> Lens:
+        """Give this lens with the whitening of one plate in the place of the common one, which it keeps."""
+        return replace(self, whitening=whitening, common=self.common or self.whitening)
 
     def controls_of(self, plate: str) -> list[str]:
         """Give the control wells of one plate that the lens was fitted on."""
@@ -210,6 +225,11 @@ class Lens:
                 "pixel_size", "nuclear", "plates", "controls", "facts",
             )
         }  # fmt: skip
+        # what only some lenses have: the others' files and fingerprints stay as they were
+        if self.align:
+            plain["align"] = True
+        if self.common is not None:
+            plain["common"] = self.common.meta()
         return plain | {
             "normalisation": self.normalisation.to_dict(),
             "foreground": self.foreground.to_dict(),
@@ -219,6 +239,8 @@ class Lens:
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         arrays = {f"whitening.{k}": v for k, v in self.whitening.to_arrays().items()}
+        if self.common is not None:
+            arrays |= {f"common.{k}": v for k, v in self.common.to_arrays().items()}
         return arrays | {f"dictionary.{k}": v for k, v in self.dictionary.to_arrays().items()}
 
 
@@ -262,6 +284,8 @@ def load_lens(path: str | Path) -> Lens:
 
     whitening = Whitening.from_arrays(part("whitening"), header.pop("whitening"))
     dictionary = Dictionary.from_arrays(part("dictionary"), header.pop("dictionary"))
+    if "common" in header:
+        header["common"] = Whitening.from_arrays(part("common"), header["common"])
     header |= {k: tuple(header[k]) for k in ("channels", "plates", "controls")}
     header["normalisation"] = Normalisation.from_dict(header["normalisation"])
     header["foreground"] = Foreground.from_dict(header["foreground"])

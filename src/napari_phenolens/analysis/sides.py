@@ -99,7 +99,8 @@ def lens_key(lens: Any) -> str:
     digest = hashlib.sha256()
     for name in ("encoder", "block", "channels", "channel_pooling", "unit", "patch"):
         digest.update(repr(getattr(lens, name, None)).encode())
-    for room, name in (("dictionary", "atoms"), ("whitening", "matrix"), ("whitening", "mean")):
+    white = "whitening" if getattr(lens, "common", None) is None else "common"  # aligned plates differ, their lens not
+    for room, name in (("dictionary", "atoms"), (white, "matrix"), (white, "mean")):
         array = getattr(getattr(lens, room, None), name, None)
         if array is not None:
             digest.update(np.ascontiguousarray(array).tobytes())

@@ -41,3 +41,19 @@ ChosenChannels = Annotated[
 Pattern = Annotated[
     str | None, typer.Option("--pattern", help="File name pattern of a folder of TIFFs, where it is not recognised.")
 ]
+MethodName = Annotated[
+    str | None,
+    typer.Option("--method", metavar="icfl|nested|topk|batchtopk|mpsae", help="How the dictionary is learnt."),
+]
+WhiteningKind = Annotated[
+    str | None,
+    typer.Option("--whitening", metavar="pca|tvn|align|center|none", help="What the controls make of the tokens."),
+]
+StartLens = Annotated[
+    Path | None, typer.Option("--start-lens", metavar="FILE", help="Start the dictionary from this lens's atoms.")
+]
+FitOn = Annotated[
+    str | None, typer.Option("--fit-on", metavar="QUERY", help="Fit on these wells alone; the others are only coded.")
+]
+Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Training steps of the dictionary.")]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Of the dictionary and of the sample it learns from.")]

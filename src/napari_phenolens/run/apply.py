@@ -15,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_phenolens.encoders import Encoder, load_encoder
-from napari_phenolens.lens import Lens, Normalisation
+from napari_phenolens.lens import Lens, Normalisation, load_lens
 from napari_phenolens.progress import CancelCallback, ProgressCallback, check_cancelled
 from napari_phenolens.run.bench import Bench, Query, Reporter, sample_images
 from napari_phenolens.run.devices import Device
 from napari_phenolens.run.engine import Engine
 from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.field_tokens import TokenSettings
+from napari_phenolens.run.fit_tokens import align_to
 from napari_phenolens.run.layout import PLATEMAP_INDEX, RunPlan, create_arrays, open_arrays, well_rows, write_json
 from napari_phenolens.run.pixels import fit_normalisation
 from napari_phenolens.run.reader import Run, open_run
@@ -67,7 +68,8 @@ def apply_lens(
     controls : str or sequence of str, optional
         Control wells of this plate: its pixel rule is fitted on them and whitened tokens are re-centred on their mean.
         Default: the wells that the lens was fitted on, where it was fitted on this plate; else the pixel rule is
-        fitted on all wells and nothing is re-centred.
+        fitted on all wells and nothing is re-centred. A lens that aligns plates aligns this one to them, in place of
+        re-centring.
     channels : mapping of str, optional
         Lens channel to plate channel, where names differ.
     device : str or sequence of str
@@ -129,7 +131,7 @@ def _apply(
         if controls is not None
         else [w for w in lens.controls_of(plate.name) if w in plate.wells]
     )
-    recentre = controls is not None and own != lens.controls_of(plate.name)
+    recentre = controls is not None and own != lens.controls_of(plate.name) and not lens.align
 
     known = (folder / "run.json").exists()
     if known:
@@ -163,7 +165,10 @@ def _apply(
     if known:
         if plan.tokens != source.key:
             raise RunError(f"{folder}: the plate's image files have changed since the run began; run into a new folder")
+        lens = load_lens(folder / "lens.safetensors") if lens.align else lens
     else:
+        if lens.align:
+            lens = lens.aligned(align_to(bench, lens, lens.common or lens.whitening, cancel))
         plan = _plan(lens, bench, wanted, recentre)
         np.save(scale, np.stack([source.half.centre, source.half.spread]), allow_pickle=False)
         lens.save(folder / "lens.safetensors")

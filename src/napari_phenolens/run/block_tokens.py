@@ -17,15 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_phenolens.cells import Foreground
-from napari_phenolens.encoders import load_encoder
 from napari_phenolens.progress import CancelCallback, ProgressCallback, check_cancelled
 from napari_phenolens.run.bench import Channels, Reporter, check_fits, nuclear_channel, resolve_channels, sample_images
 from napari_phenolens.run.block_sums import Shown, Sums, field_sums
 from napari_phenolens.run.devices import Device
-from napari_phenolens.run.engine import Engine
 from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.field_tokens import TokenSettings, pooling_for
-from napari_phenolens.run.fit import FOREGROUND_FIELDS, MARGIN
+from napari_phenolens.run.fit import MARGIN
+from napari_phenolens.run.fit_tokens import FOREGROUND_FIELDS
+from napari_phenolens.run.opening import engine_for
 from napari_phenolens.run.pixels import fit_normalisation, spread
 from napari_phenolens.run.source import BAD_FIELD
 from napari_phenolens.run.stream import bundle, flow
@@ -34,6 +34,7 @@ from napari_phenolens.run.token_store import default_folder, token_key
 if TYPE_CHECKING:
     from napari_phenolens.encoders import Encoder
     from napari_phenolens.plate import Plate
+    from napari_phenolens.run.engine import Engine
 
 Floats = npt.NDArray[np.float32]
 Place = tuple[int, str]  # plate, well
@@ -140,11 +141,8 @@ def block_tokens(
     Cancelled
         Where the user asked to stop; finished wells stay.
     """
-    engine = Engine(
-        lambda where: load_encoder(encoder, weights=weights, device=where, progress=progress, cancel=cancel),
-        device,
-        batch=batch,
-        precision=precision,
+    engine = engine_for(
+        encoder, device, weights=weights, batch=batch, precision=precision, progress=progress, cancel=cancel
     )
     enc = engine.encoder()
     wanted = tuple(range(1, enc.blocks + 1)) if blocks is None else tuple(sorted(set(blocks)))

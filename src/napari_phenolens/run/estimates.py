@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from napari_phenolens.cells import Foreground
-from napari_phenolens.encoders import load_encoder
 from napari_phenolens.lens import Lens, load_lens
 from napari_phenolens.progress import CancelCallback, ProgressCallback, duration
 from napari_phenolens.run.bench import LensDraft, nuclear_channel, resolve_channels
 from napari_phenolens.run.devices import Device
-from napari_phenolens.run.engine import Engine
 from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.field_tokens import TokenSettings, pooling_for
 from napari_phenolens.run.fit import MARGIN
+from napari_phenolens.run.opening import engine_for
 from napari_phenolens.run.pixels import fit_normalisation
 from napari_phenolens.run.source import BAD_FIELD
 from napari_phenolens.run.stream import readers
@@ -106,14 +105,10 @@ def estimate(
         wanted = lens.match_channels(plate.channels, channels)
     else:
         wanted = resolve_channels(plate, channels)
-    engine = Engine(
-        lambda where: load_encoder(
-            encoder, weights=weights, device=where, block=block, progress=progress, cancel=cancel
-        ),
-        device,
-        batch=batch,
-        precision=precision,
-    )
+    engine = engine_for(
+        encoder, device, block=block, weights=weights, batch=batch, precision=precision, progress=progress,
+        cancel=cancel,
+    )  # fmt: skip
     enc = engine.encoder()
     field, image = _first_readable(plate, list(wanted.values()))
     settings = TokenSettings(

@@ -2,47 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
-from napari_phenolens.cells import Foreground
-from napari_phenolens.dictionary import Dictionary, Whitening, fit_dictionary, reconstruction
-from napari_phenolens.encoders import load_encoder
-from napari_phenolens.lens import Lens, Normalisation
-from napari_phenolens.progress import CancelCallback, ProgressCallback, check_cancelled
-from napari_phenolens.run.bench import (
-    Bench,
-    Channels,
-    LensDraft,
-    Query,
-    Reporter,
-    check_fits,
-    nuclear_channel,
-    resolve_channels,
-    sample_images,
-)
+from napari_phenolens.dictionary import carry, check_method, fit_dictionary, reconstruction
+from napari_phenolens.dictionary.model import Method
+from napari_phenolens.dictionary.whitening import Kind
+from napari_phenolens.encoders import Encoder
+from napari_phenolens.lens import Lens, load_lens
+from napari_phenolens.progress import CancelCallback, ProgressCallback
+from napari_phenolens.run.bench import Channels, Query, check_fits, nuclear_channel, resolve_channels
 from napari_phenolens.run.devices import Device
-from napari_phenolens.run.engine import Engine
 from napari_phenolens.run.errors import RunError
-from napari_phenolens.run.field_tokens import TokenSettings, pooling_for
-from napari_phenolens.run.geometry import tile_positions
-from napari_phenolens.run.pixels import fit_normalisation, spread
-from napari_phenolens.run.source import TokenSource, control_fields
-from napari_phenolens.run.stream import Seen, stream
+from napari_phenolens.run.field_tokens import pooling_for
+from napari_phenolens.run.fit_tokens import Rules, align_to, fit_whitening, lay_out, sample_rows
+from napari_phenolens.run.opening import engine_for
 
 if TYPE_CHECKING:
     from napari_phenolens.plate import Plate
 
 UNITS = ("patch", "crop", "cell")
-FOREGROUND_FIELDS = 12  # of the sample fields, those that fix the foreground rule
-CONTROL_FIELDS = 200  # fields of control wells for the whitening, at most
-SAMPLE_FIELDS_DICTIONARY = 400  # fields of all wells for the dictionary, at most
-SAMPLE_ROWS = 200_000  # tokens that the dictionary learns from, at most
+METHODS: tuple[str, ...] = get_args(Method)
+ALIGN = "align"  # "tvn", and every plate aligned to its own controls
+WHITENINGS: tuple[str, ...] = (*get_args(Kind), ALIGN)
 HELD_OUT = 8192  # rows kept apart to tell its quality
 MARGIN = 2  # rim of a tile, in patches, that is not kept: there the position in the tile is strongest
 
@@ -59,7 +45,7 @@ def fit_lens(
     atoms: int = 1024,
     sparsity: tuple[int, int] = (10, 2),
     whitening: str = "pca",
-    method: Literal["icfl", "topk"] = "icfl",
+    method: Method = "icfl",
     seed: int = 0,
     device: Device = "auto",
     progress: ProgressCallback | None = None,
@@ -75,6 +61,8 @@ def fit_lens(
     batch: int | None = None,
     precision: str = "auto",
     compiled: bool = False,
+    start: Lens | str | Path | None = None,
+    fit_on: Query | None = None,
 ) -> Lens:
     """Fit a lens on one or several plates and their control wells.
 
@@ -95,13 +83,15 @@ def fit_lens(
     unit : str
         What the dictionary is learnt on: ``patch`` (our extension, the default), ``crop`` (the paper) or ``cell``.
     atoms : int
-        Size of the dictionary.
+        Size of the dictionary; of a nested one the finest, the coarser ones are a sixteenth and a quarter of it.
     sparsity : tuple of int
-        Rounds J and atoms a round L of ICFL; at most J * L atoms code a unit.
+        Rounds J and atoms a round L of ICFL; at most J * L atoms code a unit (with ``batchtopk`` so many on average).
     whitening : str
-        ``none``, ``center``, ``pca`` or ``tvn``, on control tokens alone.
+        ``none``, ``center``, ``pca`` or ``tvn``, on control tokens alone, see `Whitening.fit`; or ``align``: ``tvn``
+        on the controls of all plates, then every plate is aligned to its own controls (`Whitening.align`), here and
+        wherever the lens is applied.
     method : str
-        ``icfl`` or ``topk``.
+        ``icfl``, ``nested``, ``topk``, ``batchtopk`` or ``mpsae``, see `fit_dictionary`.
     seed : int
         Of the dictionary and of the sample.
     device : str or sequence of str
@@ -131,6 +121,16 @@ def fit_lens(
         ``float32``, ``float16``, ``bfloat16``.
     compiled : bool
         Whether `torch.compile` compiles the forward.
+    start : Lens or path, optional
+        Start the dictionary from this lens's atoms instead of random ones; of fewer atoms than asked for the rest are
+        random. Same encoder, weights, block, channels and pooling; another whitening will do: atoms are directions of
+        tokens and are carried over (`carry`), an encoder of an autoencoder is then left behind.
+    fit_on : str or sequence of str, optional
+        Wells that the fit may look at, a query or names, for each plate; default: all. No pixel of another well is
+        read: the pixel rule, the foreground rule and the whitening come from the controls among these wells, the
+        dictionary and its held-out quality from a sample of them, so that figures of the other wells owe nothing to
+        their having been fitted on. Only the rounding of stored tokens to half precision may stem from other control
+        wells, where a token store is there already.
 
     Returns
     -------
@@ -140,7 +140,9 @@ def fit_lens(
     Raises
     ------
     RunError
-        Where settings, channels or controls do not fit.
+        Where settings, channels, controls or the lens to start from do not fit.
+    DictionaryError
+        Where method, atoms and sparsity do not go together; this is said before anything is encoded.
     Cancelled
         Where the user asked to stop; tokens and checkpoint stay.
 
@@ -151,6 +153,9 @@ def fit_lens(
     """
     if unit not in UNITS:
         raise RunError(f"unit {unit!r} is unknown; choose one of {', '.join(UNITS)}")
+    if whitening not in WHITENINGS:
+        raise RunError(f"whitening {whitening!r} is unknown; choose one of {', '.join(WHITENINGS)}")
+    check_method(method, atoms, sparsity)
     many: list[Plate] = list(plates) if isinstance(plates, Sequence) else [plates]
     if not many:
         raise RunError("there is no plate to fit on; give one or several")
@@ -160,67 +165,22 @@ def fit_lens(
             f"unit 'cell' needs a nuclear channel, and none of {', '.join(wanted)} is known as one; "
             "name it: --channels DNA=<channel> (Python: channels={'DNA': ...})"
         )
-    engine = Engine(
-        lambda where: load_encoder(
-            encoder, weights=weights, device=where, block=block, progress=progress, cancel=cancel
-        ),
-        device,
-        batch=batch,
-        precision=precision,
-        compiled=compiled,
-    )
+    engine = engine_for(
+        encoder, device, block=block, weights=weights, batch=batch, precision=precision, compiled=compiled,
+        progress=progress, cancel=cancel,
+    )  # fmt: skip
     enc = engine.encoder()
     check_fits(enc, len(wanted), enc.patch, margin)
-    names = tuple(wanted)
-    tile = enc.default_tile
-    pixel_size = many[0].pixel_size
-    nucleus = nuclear or nuclear_channel(many[0], wanted)
+    begin = None if start is None else start if isinstance(start, Lens) else load_lens(start)
+    if begin is not None:
+        _check_start(begin, enc, tuple(wanted), pooling_for(channel_pooling, len(wanted)), atoms)
+    rules = Rules(channels, channel_pooling, unit, normalise, foreground, nuclear, margin)
+    ground = lay_out(many, controls, fit_on, rules, engine, tokens, progress, cancel)
+    benches, draft = ground.benches, ground.draft
 
-    benches: list[Bench] = []
-    draft: LensDraft | None = None
-    fitted: Normalisation | None = None
-    for plate in many:
-        check_cancelled(cancel)
-        chosen = plate.select(controls)
-        sources = tuple(resolve_channels(plate, wanted if plate is many[0] or channels is not None else None).values())
-        if plate is not many[0] and channels is None and plate.channels != many[0].channels:
-            raise RunError(
-                f"{plate.name} has channels {', '.join(plate.channels)}, {many[0].name} {', '.join(many[0].channels)}; "
-                "fit on plates with the same channels, or name them with channels="
-            )
-        images = sample_images(plate, chosen, sources, pixel_size, progress, cancel)
-        numbers = fit_normalisation(images, normalise, enc.input_range)
-        if draft is None:
-            fitted = numbers
-            rule = Foreground.fit(
-                spread(images, FOREGROUND_FIELDS),
-                names,
-                nuclear=nucleus,
-                kind=foreground,
-                pixel_size=pixel_size,
-                cancel=cancel,
-            )
-            draft = LensDraft(names, nucleus, rule, unit)
-        if normalise == "lens":
-            assert fitted is not None
-            numbers = fitted
-        settings = TokenSettings(
-            sources, names, pooling_for(channel_pooling, len(names)), enc.patch, tile, margin, pixel_size, numbers
-        )
-        source = TokenSource(
-            plate,
-            settings,
-            engine,
-            (enc.name, enc.sha256, enc.block),
-            folder=Path(tokens) if tokens is not None else None,
-            scale_fields=control_fields(plate, chosen, 8),
-            cancel=cancel,
-        )
-        benches.append(Bench(plate, chosen, settings, source))
-    assert draft is not None and fitted is not None
-
-    white, counts = _fit_whitening(benches, draft, whitening, progress, cancel)
-    rows, of_wells = _sample(benches, draft, white, seed, progress, cancel)
+    white, counts = fit_whitening(ground, "tvn" if whitening == ALIGN else whitening, progress, cancel)
+    own = [align_to(bench, draft, white, cancel) if whitening == ALIGN else white for bench in benches]
+    rows, of_wells = sample_rows(ground, own, seed, progress, cancel)
     if len(rows) < 2 * sparsity[0] * sparsity[1]:
         raise RunError(
             f"only {len(rows)} {unit} tokens show cells; check the controls, the channels and the foreground"
@@ -228,13 +188,14 @@ def fit_lens(
     order = np.random.default_rng([seed, 17]).permutation(len(rows))
     held = min(HELD_OUT, len(rows) // 10)
     test, train = np.sort(order[:held]), np.sort(order[held:])
-    dictionary: Dictionary = fit_dictionary(
+    dictionary = fit_dictionary(
         rows[train],
         atoms=atoms,
         sparsity=sparsity,
         method=method,
         steps=steps,
         seed=seed,
+        start=None if begin is None else carry(begin.dictionary, begin.whitening, white),
         checkpoint=Path(checkpoint) if checkpoint is not None else None,
         progress=progress,
         cancel=cancel,
@@ -250,94 +211,49 @@ def fit_lens(
             "normalise": normalise, "foreground": foreground, "steps": steps,
         },
     }  # fmt: skip
+    if begin is not None:
+        facts["start"] = begin.fingerprint
+    if fit_on is not None:
+        facts["fit_on"] = [f"{b.plate.name}/{w}" for b, mine in zip(benches, ground.wells, strict=True) for w in mine]
     return Lens(
         encoder=enc.name,
         encoder_sha256=enc.sha256,
         block=enc.block,
-        channels=names,
+        channels=draft.channels,
         channel_pooling=benches[0].settings.channel_pooling,
         patch=enc.patch,
-        tile=tile,
+        tile=enc.default_tile,
         margin=margin,
         unit=unit,
-        pixel_size=pixel_size,
-        normalisation=replace(fitted, rule=normalise),
+        pixel_size=many[0].pixel_size,
+        normalisation=replace(ground.normalisation, rule=normalise),
         foreground=draft.foreground,
-        nuclear=nucleus,
+        nuclear=draft.nuclear,
         whitening=white,
         dictionary=dictionary,
         plates=tuple(b.plate.name for b in benches),
         controls=tuple(f"{b.plate.name}/{w}" for b in benches for w in b.controls),
         facts=facts,
+        align=whitening == ALIGN,
     )
 
 
-def _fit_whitening(
-    benches: Sequence[Bench],
-    draft: LensDraft,
-    kind: str,
-    progress: ProgressCallback | None,
-    cancel: CancelCallback | None,
-) -> tuple[Whitening, int]:
-    """Stream the control wells' tokens through the whitening."""
-    places = [(b, p) for b in benches for p in control_fields(b.plate, b.controls, CONTROL_FIELDS // len(benches) or 1)]
-    report = Reporter("controls", len(places), progress)
-    tokens = 0
-
-    def chunks() -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
-        nonlocal tokens
-        for bench in benches:
-            for well, _, seen in stream(bench, [p for b, p in places if b is bench], draft, None, cancel=cancel):
-                check_cancelled(cancel)
-                report.step(f"{bench.plate.name} {well}")
-                if not isinstance(seen, Seen):
-                    continue  # applying the lens notes it, with the reason
-                units, plan = seen.units, bench.settings.plan_of(seen.scene.image)
-                groups = np.full(len(units.tokens), -1)
-                if draft.unit == "patch":
-                    groups = tile_positions(plan).ravel()
-                kept = units.foreground
-                tokens += int(kept.sum())
-                yield units.tokens[kept], groups[kept]
-
-    side = benches[0].settings.tile // benches[0].settings.patch
-    return Whitening.fit(chunks(), kind=kind, n_groups=side**2 if draft.unit == "patch" else None), tokens  # type: ignore[arg-type]
-
-
-def _sample(
-    benches: Sequence[Bench],
-    draft: LensDraft,
-    white: Whitening,
-    seed: int,
-    progress: ProgressCallback | None,
-    cancel: CancelCallback | None,
-) -> tuple[npt.NDArray[np.float16], int]:
-    """Draw whitened tokens from all wells, each field the same number."""
-    places = []
-    for bench in benches:
-        found = control_fields(bench.plate, list(bench.plate.wells), SAMPLE_FIELDS_DICTIONARY // len(benches) or 1)
-        places += [(bench, place) for place in found]
-    each = max(1, SAMPLE_ROWS // max(1, len(places)))
-    report = Reporter("sample", len(places), progress)
-    rows = []
-    for bench in benches:
-        mine = [p for b, p in places if b is bench]
-        for well, place, seen in stream(bench, mine, draft, white.group_offset, cancel=cancel):
-            check_cancelled(cancel)
-            report.step(f"{bench.plate.name} {well}")
-            found_rows = np.flatnonzero(seen.units.foreground) if isinstance(seen, Seen) else np.zeros(0, np.intp)
-            if not (isinstance(seen, Seen) and len(found_rows)):
-                continue
-            units = seen.units
-            row, column = _well_place(bench.plate, well)
-            rng = np.random.default_rng([seed, row, column, place])
-            taken = np.sort(rng.permutation(found_rows)[:each])
-            rows.append(white(units.tokens[taken]).astype(np.float16))
-    if not rows:
-        raise RunError("no field shows any cells; check the channels and the foreground rule")
-    return np.concatenate(rows), len({w for _, (w, _) in places})
-
-
-def _well_place(plate: Plate, well: str) -> tuple[int, int]:
-    found = plate.wells[well]
-    return found.row, found.column
+def _check_start(start: Lens, enc: Encoder, channels: tuple[str, ...], pooling: str, atoms: int) -> None:
+    """Refuse to start from a lens whose atoms stand for other tokens, or are too many."""
+    pairs = {
+        "encoder": (start.encoder, enc.name),
+        "weights": (start.encoder_sha256[:12], enc.sha256[:12]),
+        "block": (start.block, enc.block),
+        "channels": (", ".join(start.channels), ", ".join(channels)),
+        "channel pooling": (start.channel_pooling, pooling),
+    }
+    differ = [f"{name} {there} there, {here} here" for name, (there, here) in pairs.items() if there != here]
+    if differ:
+        raise RunError(
+            f"the lens to start from is of other tokens: {'; '.join(differ)}. "
+            "Fit with its encoder, block and channels (in its order), or start from another lens or none"
+        )
+    if start.n_features > atoms:
+        raise RunError(
+            f"the lens to start from has {start.n_features} features, {atoms} are asked for; ask for as many, or more"
+        )

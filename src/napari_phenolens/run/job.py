@@ -61,7 +61,7 @@ def run_plate(
     progress, cancel : callable, optional
         See `napari_phenolens.progress`.
     **settings
-        Further arguments of `fit_lens`: encoder, block, unit, atoms, sparsity, method, whitening, seed ...
+        Further arguments of `fit_lens`: encoder, block, unit, atoms, sparsity, method, whitening, seed, fit_on ...
 
     Returns
     -------
@@ -100,9 +100,7 @@ def run_plate(
         "options": dict(plate.options),
         "controls": wells,
         "channels": dict(channels) if isinstance(channels, Mapping) else list(channels) if channels else None,
-        "settings": {
-            k: list(v) if isinstance(v, tuple) else str(v) if isinstance(v, Path) else v for k, v in settings.items()
-        },
+        "settings": {k: _plain(v) for k, v in settings.items()},
     }
     _check_request(folder, asked)
     lens_file = folder / "lens.safetensors"
@@ -126,6 +124,12 @@ def run_plate(
         fitted, plate, folder, channels=mapping, progress=progress, cancel=cancel, tokens=tokens,
         weights=settings.get("weights"), **engine,
     )  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Lens):
+        return value.fingerprint
+    return list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
 
 
 def _check_request(folder: Path, asked: dict[str, Any]) -> None:

@@ -127,6 +127,47 @@ def test_a_clear_colour_at_zero(opened: Any) -> None:
         assert ramp(index, "alignment").map(np.array([0.5]))[0, 3] == pytest.approx(0, abs=0.02)
 
 
+def test_below_zero_is_another_colour_than_slots_and_channels() -> None:
+    """In CIEDE2000, for normal eyes, protanopes and deuteranopes (Machado et al. 2009); 10 is seen at a glance."""
+    from skimage.color import deltaE_ciede2000, rgb2lab
+
+    from napari_phenolens.export.channel_look import RGB
+    from napari_phenolens.viewer.slots import HUES, NEGATIVES
+
+    eyes = {
+        "normal": np.eye(3),
+        "protanopia": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+        "deuteranopia": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    }
+
+    def seen(colour: Any, eye: Any) -> np.ndarray:
+        c = np.asarray(colour, float)
+        linear = np.clip(np.asarray(eye) @ np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4), 0, 1)
+        return rgb2lab(np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)[None, None])
+
+    over_colours = [colour for name, colour in RGB.items() if name not in ("gray", "cyan")]
+    pictures = [tuple(share * c for c in colour) for colour in over_colours for share in (1, 0.7, 0.5)]
+    for eye in eyes.values():
+        for other in (*pictures, *HUES):
+            assert deltaE_ciede2000(seen(NEGATIVES["white"], eye), seen(other, eye))[0, 0] > 20
+        for other in ((1, 1, 1), (0.5, 0.5, 0.5), *HUES[:2]):
+            assert deltaE_ciede2000(seen(NEGATIVES["blue"], eye), seen(other, eye))[0, 0] > 20
+
+
+def test_below_zero_stands_out_from_the_pictures_on_show(opened: Any, settle: Any) -> None:
+    opened.showing.feature(2, 1, "alignment")
+    settle(opened)
+    layer = slot_layer(opened, 1)
+    low = layer.colormap.map(np.array([0.0]))[0]
+    assert low[:3].min() > 0.85 and low[3] == 1
+    for image in opened.images.layers:
+        image.colormap = "gray"
+    opened.showing.feature(4, 1, "alignment")
+    settle(opened)
+    low = slot_layer(opened, 1).colormap.map(np.array([0.0]))[0]
+    assert low[2] > 0.9 and low[0] < 0.4
+
+
 def test_no_old_heatmap_over_a_field_without_results(opened: Any, settle: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     run = opened.session.run
     monkeypatch.setattr(run, "wells", [well for well in run.wells if well != "C03"])

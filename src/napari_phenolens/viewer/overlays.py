@@ -11,7 +11,7 @@ from napari_phenolens.errors import PhenoLensError
 from napari_phenolens.viewer.scoring import Phenotypes
 from napari_phenolens.viewer.session import PHENOTYPE
 from napari_phenolens.viewer.settings import preferences
-from napari_phenolens.viewer.slots import Overlay
+from napari_phenolens.viewer.slots import CHANNEL, Overlay, is_signed
 
 NO_COMPARISON = "A phenotype is what differs between control and perturbed wells: press Compare first (step 5)."
 
@@ -34,7 +34,7 @@ def read_overlay(
     well, field : str
     feature : int
     kind : str
-        One of `session.KINDS`.
+        One of `session.KINDS`, or ``"channel:<name>"``: what that channel gives to the alignment.
     pixel_size : float or None
     phenotypes : Phenotypes or None
         Those of the present comparison; needed for the kind ``"phenotype"`` alone.
@@ -60,7 +60,9 @@ def read_overlay(
     else:
         from napari_phenolens.analysis import heatmap
 
-        heat = heatmap(run, well, field, feature, kind=kind, stride=_stride(run))
+        channel = kind.removeprefix(CHANNEL) if kind.startswith(CHANNEL) else None
+        asked = kind if channel is None else "alignment"
+        heat = heatmap(run, well, field, feature, kind=asked, stride=_stride(run), channel=channel)
         limits, comparison = heat.limits, 0
     values = np.asarray(heat.values, dtype=np.float32)
     low, high = limits if limits is not None else (float(np.nanmin(values)), float(np.nanmax(values)))
@@ -87,13 +89,18 @@ def _stride(run: Any) -> int | None:
     return int(run.lens.patch) // parts
 
 
+def kind_words(kind: str) -> str:
+    """Give a kind of heatmap in words."""
+    return f"alignment by {kind.removeprefix(CHANNEL)}" if kind.startswith(CHANNEL) else kind
+
+
 def overlay_name(feature: int, kind: str) -> str:
     """Call a heatmap layer by its feature."""
-    return f"F{feature}" if kind == "activation" else f"F{feature} ({kind})"
+    return f"F{feature}" if kind == "activation" else f"F{feature} ({kind_words(kind)})"
 
 
-def caption(hue: str, feature: int, kind: str) -> str:
-    """Say what a slot's colour stands for."""
+def caption(hue: str, feature: int, kind: str, negative: str = "white") -> str:
+    """Say what a slot's colours stand for."""
     if kind == PHENOTYPE:
-        return f"F{feature}'s phenotype, {hue}: as in perturbed wells, blue: as in controls"
-    return f"{hue}: {overlay_name(feature, kind)}"
+        return f"F{feature}'s phenotype, {hue}: as in perturbed wells, {negative}: as in controls"
+    return f"{hue}: {overlay_name(feature, kind)}" + (f", {negative}: against it" if is_signed(kind) else "")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from napari_phenolens.viewer.compat import DIST
 
 log = logging.getLogger(__name__)
+
+_for_now: dict[str, Any] = {}  # over what is stored, until napari ends
 
 # preference -> (section, key) in napari.yaml
 _WHERE = {
@@ -57,8 +59,29 @@ class Preferences:
     compare_on_open: bool = True
 
 
+def choose_for_now(**values: Any) -> None:
+    """Set preferences until napari ends, whatever is stored; None goes back to what is stored."""
+    for name, value in values.items():
+        if name not in _WHERE:
+            raise KeyError(name)
+        _for_now[name] = value
+        if value is None:
+            del _for_now[name]
+
+
 def preferences() -> Preferences:
-    """Read the preferences.
+    """Read the preferences; what was chosen for now comes first.
+
+    Returns
+    -------
+    Preferences
+        See `choose_for_now`.
+    """
+    return replace(_stored(), **_for_now)
+
+
+def _stored() -> Preferences:
+    """Read what napari has stored.
 
     Returns
     -------

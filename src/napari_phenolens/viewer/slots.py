@@ -17,7 +17,16 @@ from napari_phenolens.viewer.settings import preferences
 HUES = ((0.98, 0.62, 0.05), (0.35, 0.80, 1.0), (0.95, 0.45, 0.80))
 HUE_NAMES = ("orange", "sky blue", "pink")
 OPACITY = 0.8
-SIGNED = ("alignment", PHENOTYPE)
+CHANNEL = "channel:"  # the kinds "channel:DNA": what that channel gives to the alignment
+
+# Below zero. White is far from all slots and from the channels' colours, for colour-blind eyes too (blue is DNA's, and
+# magenta to some); over grey pictures blue is. A test measures it.
+NEGATIVES = {"white": (0.95, 0.95, 0.88), "blue": (0.25, 0.4, 1.0)}
+
+
+def is_signed(kind: str) -> bool:
+    """Whether a kind of heatmap lies about zero."""
+    return kind in ("alignment", PHENOTYPE) or kind.startswith(CHANNEL)
 
 
 @dataclass(frozen=True)
@@ -67,15 +76,16 @@ def slot_of(layer: Any) -> int:
 
 
 @cache
-def ramp(index: int, kind: str) -> Any:
-    """Give the colormap of a slot: clear at zero; blue below zero for the kinds that have a sign."""
+def ramp(index: int, kind: str, negative: str = "white") -> Any:
+    """Give the colormap of a slot: clear at zero; below zero, for the kinds that have a sign, one of `NEGATIVES`."""
     from napari.utils.colormaps import Colormap
 
     r, g, b = HUES[index % len(HUES)]
     light = tuple(1 - 0.35 * (1 - c) for c in (r, g, b))
-    if kind in SIGNED:
-        points = [[0.25, 0.4, 1.0, 1.0], [0.25, 0.4, 1.0, 0.0], [r, g, b, 0.0], [r, g, b, 1.0]]
-        return Colormap(points, name=f"phenolens-signed-{index + 1}", controls=[0.0, 0.5, 0.5, 1.0])
+    if is_signed(kind):
+        below = NEGATIVES[negative]
+        points = [[*below, 1.0], [*below, 0.0], [r, g, b, 0.0], [r, g, b, 1.0]]
+        return Colormap(points, name=f"phenolens-signed-{index + 1}-{negative}", controls=[0.0, 0.5, 0.5, 1.0])
     points = [[r, g, b, 0.0], [r, g, b, 0.7], [r, g, b, 0.95], [*light, 1.0]]
     return Colormap(points, name=f"phenolens-{index + 1}", controls=[0.0, 0.35, 0.7, 1.0])
 
@@ -83,18 +93,24 @@ def ramp(index: int, kind: str) -> Any:
 def display_limits(limits: tuple[float, float], kind: str) -> tuple[float, float]:
     """Turn a run's shared limits into contrast limits: about zero for the kinds with a sign, and never of no width."""
     low, high = float(limits[0]), float(limits[1])
-    if kind in SIGNED:
+    if is_signed(kind):
         reach = max(abs(low), abs(high), 1e-6)
         return -reach, reach
     return (min(low, 0.0), max(high, 1e-6))
 
 
-def overlay_options(index: int, overlay: Overlay, role: tuple[Any, ...]) -> dict[str, Any]:
+def negative_over(viewer: Any) -> str:
+    """Choose the colour below zero that stands out from the pictures on show, one of `NEGATIVES`."""
+    pictures = [layer for layer in viewer.layers if (role_of(layer) or ("",))[0] == "image" and layer.visible]
+    return "blue" if any(layer.colormap.name == "gray" for layer in pictures) else "white"
+
+
+def overlay_options(index: int, overlay: Overlay, role: tuple[Any, ...], negative: str = "white") -> dict[str, Any]:
     """Give the options of an overlay's layer, world coordinates included."""
     size = overlay.pixel_size or 1.0
     return {
         "name": overlay.name,
-        "colormap": ramp(index, overlay.kind),
+        "colormap": ramp(index, overlay.kind, negative),
         "contrast_limits": display_limits(overlay.limits, overlay.kind),
         "scale": tuple(s * size for s in overlay.scale),
         "translate": tuple(t * size for t in overlay.translate),
@@ -153,7 +169,7 @@ class HeatmapSlots:
         """
         if not 0 <= index < SLOTS:
             raise IndexError(f"there are {SLOTS} heatmap slots, 0 to {SLOTS - 1}; got {index}")
-        options = overlay_options(index, overlay, ("slot", index))
+        options = overlay_options(index, overlay, ("slot", index), self.negative)
         layer = self.layer(index)
         if layer is None:
             chosen = preferences()
@@ -191,6 +207,11 @@ class HeatmapSlots:
         self.opacity = float(opacity)
         for layer in self.layers:
             layer.opacity = self.opacity
+
+    @property
+    def negative(self) -> str:
+        """The name of the colour below zero over the pictures on show."""
+        return negative_over(self.viewer)
 
     @property
     def layers(self) -> list[Any]:

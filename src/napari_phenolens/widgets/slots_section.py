@@ -6,13 +6,20 @@ from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtGui import QColor, QPixmap
 from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLabel, QPushButton, QSlider, QToolButton, QWidget
 
-from napari_phenolens.viewer.overlays import NO_COMPARISON
+from napari_phenolens.analysis import contribution_channels
+from napari_phenolens.viewer.overlays import NO_COMPARISON, kind_words
 from napari_phenolens.viewer.session import KINDS, PHENOTYPE, SLOTS
-from napari_phenolens.viewer.settings import preferences
-from napari_phenolens.viewer.slots import HUE_NAMES, HUES
+from napari_phenolens.viewer.settings import choose_for_now, preferences
+from napari_phenolens.viewer.slots import CHANNEL, HUE_NAMES, HUES, is_signed
 from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.parts import Connections, Section, hint, row
 from napari_phenolens.widgets.tooltips import tip
+
+FINENESS = (
+    (1, "one a patch, as computed"),
+    (2, "four a patch (encodes 4 times)"),
+    (4, "sixteen a patch (encodes 16 times)"),
+)
 
 
 class SlotsSection(Section):
@@ -42,11 +49,18 @@ class SlotsSection(Section):
         self.dim = QCheckBox("Dim cells")
         self.dim.setChecked(bench.showing.dim)
         tip(self.dim, "slots.dim").toggled.connect(bench.showing.set_dim)
+        self.fineness = QComboBox()
+        for parts, words in FINENESS:
+            self.fineness.addItem(words, parts)
+        tip(self.fineness, "slots.fineness").activated.connect(self._finer)
         self.text = hint()
         self.body.addLayout(grid)
         self.body.addLayout(row(self.visible, self.dim, QLabel("Opacity"), self.opacity, stretch=3))
+        self.body.addLayout(row(QLabel("Squares"), self.fineness))
         self.body.addWidget(self.text)
         events = bench.session.events
+        connections.connect(events.run, self._channels)
+        self._channels()
         for signal in (events.slots, events.feature, events.run, events.comparison):
             connections.connect(signal, self._show)
         self._show()
@@ -59,7 +73,8 @@ class SlotsSection(Section):
         swatch.setToolTip(f"Slot {index + 1} is drawn in {HUE_NAMES[index]}.")
         name = QLabel("empty")
         button, kind, clear = QPushButton("Show here"), QComboBox(), QToolButton()
-        kind.addItems(KINDS)
+        for word in KINDS:
+            kind.addItem(word, word)
         clear.setText("✕")
         tip(button, "slots.show").setAccessibleName(f"Show the chosen feature in slot {index + 1}")
         tip(kind, "slots.kind").setAccessibleName(f"Kind of heatmap in slot {index + 1}")
@@ -73,6 +88,26 @@ class SlotsSection(Section):
         self.show_buttons.append(button)
         self.kinds.append(kind)
         self.clear_buttons.append(clear)
+
+    def _channels(self, _value: object = None) -> None:
+        """Offer the channels' parts of the alignment where the run can tell them apart."""
+        run = self.bench.session.run
+        found = contribution_channels(run) if run is not None else ()
+        for kinds in self.kinds:
+            for place in reversed(range(len(KINDS), kinds.count())):
+                kinds.removeItem(place)
+            for channel in found:
+                kinds.addItem(kind_words(CHANNEL + channel), CHANNEL + channel)
+                words = f"What {channel} gives to the alignment; over all channels these maps add up to it."
+                kinds.setItemData(kinds.count() - 1, words, Qt.ItemDataRole.ToolTipRole)
+        finer = run is not None and run.unit == "patch"
+        self.fineness.setEnabled(finer)
+        for place, (parts, _) in enumerate(FINENESS):
+            self.fineness.model().item(place).setEnabled(finer and run.lens.patch % parts == 0)
+
+    def _finer(self, _place: int) -> None:
+        choose_for_now(fineness=self.fineness.currentData())
+        self.bench.attempt("Showing the heatmap", self.bench.showing.again)
 
     def _offer(self, kinds: QComboBox) -> None:
         """Offer the phenotype where wells were compared; say why where it is not offered."""
@@ -88,7 +123,7 @@ class SlotsSection(Section):
 
     def _kind(self, index: int) -> None:
         state = self.bench.session.slots[index]
-        kind = self.kinds[index].currentText()
+        kind = self.kinds[index].currentData()
         if state.feature is not None:
             self.bench.attempt("Showing the heatmap", self.bench.showing.feature, state.feature, index, kind)
 
@@ -101,9 +136,12 @@ class SlotsSection(Section):
             self.show_buttons[index].setText(f"Show F{s.feature}" if s.feature is not None else "Show here")
             self.kinds[index].setEnabled(state.feature is not None)
             with QSignalBlocker(self.kinds[index]):
-                self.kinds[index].setCurrentText(state.kind)
+                self.kinds[index].setCurrentIndex(max(0, self.kinds[index].findData(state.kind)))
                 self._offer(self.kinds[index])
             self.clear_buttons[index].setEnabled(state.feature is not None)
+        with QSignalBlocker(self.fineness):
+            self.fineness.setCurrentIndex(max(0, self.fineness.findData(preferences().fineness)))
+        negative = self.bench.slots.negative
         if s.run is None:
             self.text.setText("Heatmaps need features: run the model or open results (step 4).")
         elif not filled:
@@ -112,8 +150,13 @@ class SlotsSection(Section):
             self.text.setText(NO_COMPARISON)
         elif any(state.kind == PHENOTYPE for state in filled):
             self.text.setText(
-                "Phenotype: the slot's colour where a place looks more as in perturbed wells, blue where more as in "
-                "controls; its features were chosen on these wells. Colours have the same limits on every well."
+                f"Phenotype: the slot's colour where a place looks more as in perturbed wells, {negative} where more "
+                "as in controls; its features were chosen on these wells. Colours have the same limits on every well."
+            )
+        elif any(is_signed(state.kind) for state in filled):
+            self.text.setText(
+                f"Alignment: the slot's colour where a place points along the feature, {negative} where against it. "
+                "Colours have the same limits on every well."
             )
         else:
             self.text.setText("Colours have the same limits on every well, so wells can be compared.")

@@ -167,12 +167,18 @@ TIPS: dict[str, tuple[str, str]] = {
         "Click a row to lay that feature over the cells. Keys: arrows walk, 1 to 3 choose the heatmap slot.",
     ),
     "features.export": ("Save the table", "Save the whole table as CSV, as it was computed."),
+    "slots.fineness": (
+        "Squares of a heatmap",
+        "Finer heatmaps: the field is encoded again with shifted tiles when it is shown, 4 or 16 times as much work.\n"
+        "Slow without a GPU, and the plate's files must be there. For now only; Preferences keep it.",
+    ),
     "slots.kind": (
         "Kind of heatmap",
         "activation: where the feature is switched on.\n"
         "alignment: how much every place points along the feature, also against it; reads the cells again.\n"
         "phenotype: the score of up to 50 features that go together with it (the column Group). In the slot's colour\n"
-        "where a place looks more as in perturbed wells, blue where more as in controls; chosen on these wells.",
+        "where a place looks more as in perturbed wells, in the other colour where more as in controls.\n"
+        "alignment by a channel: what that channel gives to the alignment; over all channels they add up to it.",
     ),
     "slots.show": ("Show in this slot", "Lay the feature chosen in the table over the cells in this colour."),
     "slots.clear": ("Clear this slot", "Take this heatmap off the cells."),

@@ -137,8 +137,8 @@ def looks(
     Notes
     -----
     Logistic regression on cell codes, all over one scale (the median spread of a feature in the training cells), both
-    sides weighing the same whatever their numbers. Probabilities after Platt 1999: a sigmoid through the scores that models without those wells
-    give, inside the training wells.
+    sides weighing the same whatever their numbers. Probabilities after Platt 1999: a sigmoid through the scores that
+    models without those wells give, inside the training wells.
     """
     if perturbed is None:
         raise AnalysisError("looks needs perturbed wells: pass perturbed=QUERY")

@@ -103,8 +103,8 @@ def subpopulations(
     wells, a share ``c`` so called becomes ``(c - f) / (1 - f)`` responders (not below 0): the same share of the cells
     that do not respond is called perturbed in a perturbed well. Cells that respond too weakly to be told from control
     count as escapers. A well's interval takes its cells for a sample (Jeffreys) and draws the control wells again, so
-    it holds for the cells that might have been imaged in this very well; the one over all wells draws wells. The escape test is that of Donhauser
-    et al. 2025 (App.; methods: cells of perturbed wells that look like control), with its false positives counted.
+    it holds for the cells that might have been imaged in this very well; the one over all wells draws wells. Cells of
+    perturbed wells that look like control were told from heatmaps by Donhauser et al. 2025; here false positives count.
     """
     told = found if found is not None else looks(
         run, controls, perturbed, seed=seed, progress=progress, cancel=cancel

@@ -10,6 +10,7 @@ import typer
 from napari_phenolens.cli import arguments, output
 from napari_phenolens.cli.blocks import blocks
 from napari_phenolens.cli.card import card
+from napari_phenolens.cli.cells import cells, subpopulations
 from napari_phenolens.cli.concepts import concepts, distinguish
 from napari_phenolens.cli.contrasts import contrasts, count_contrast
 from napari_phenolens.cli.dose import dose, positions
@@ -413,6 +414,7 @@ def export(
 
 
 app.command()(blocks)
+app.command()(cells)
 app.command()(card)
 app.command()(compare_lenses)
 app.command()(concepts)
@@ -426,4 +428,5 @@ app.command()(similar)
 app.command()(phenotype)
 app.command()(platemap)
 app.command()(positions)
+app.command()(subpopulations)
 app.add_typer(dictionary)

@@ -137,7 +137,8 @@ class Weights:
             if then is not None and s.plate is plate:  # what was asked for on plate A never begins on plate B
                 then()
 
-        self.bench.jobs.start("weights", work, done, title=f"Downloading {about.encoder}", heavy=True)
+        self.bench.jobs.start("weights", work, done, title=f"Downloading the weights of {about.encoder}", heavy=True)
+        s.status = f"Downloading the weights of {about.encoder}; Cancel stops it."
 
 
 def weights_file(path: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QCloseEvent
+from qtpy.QtGui import QCloseEvent, QPalette
 from qtpy.QtWidgets import QDialog, QLabel, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
 from napari_phenolens.viewer.weights import LicenceQuestion
@@ -29,8 +29,8 @@ class LicenceDialog(QDialog):
         self.text.setReadOnly(True)
         tip(self.text, "licence.text")
         self.foot = hint(
-            "To accept binds you, not this plugin. Your answer is remembered on this machine with its date, as the "
-            "command line does. To decline downloads nothing."
+            "Accept it only if you may use the weights under these terms. What you accept is remembered on this "
+            "machine, with its date, as the command line does it. If you decline, nothing is downloaded."
         )
         self.accept_button, self.decline_button = QPushButton("Accept and download"), QPushButton("Decline")
         self.decline_button.setDefault(True)  # Enter never accepts
@@ -54,12 +54,16 @@ class LicenceDialog(QDialog):
         about = asked.about
         self.head.setText(
             f"The weights of <b>{escape(about.encoder)}</b> are not part of this plugin and stand under a licence of "
-            f"their own:<br><b>{escape(about.name)}</b><br>Licence: {_link(about.url)}<br>"
-            f"Download from: {_link(about.source)}"
+            f"their own:<br><b>{escape(about.name)}</b><br>Licence: {self._link(about.url)}<br>"
+            f"Download from: {self._link(about.source)}"
         )
         self.text.setPlainText("Reading the licence…" if asked.reading else asked.text or _sentence(asked.unread))
         self.accept_button.setEnabled(not asked.reading)
         self.raise_()
+
+    def _link(self, url: str) -> str:
+        ink = self.head.palette().color(QPalette.ColorRole.WindowText).name()  # Qt's own blue drowns in a dark theme
+        return f'<a href="{escape(url)}" style="color: {ink}">{escape(url)}</a>'
 
     def _accept(self) -> None:
         self.bench.attempt("Downloading the weights", self.bench.weights.accept)
@@ -72,10 +76,6 @@ class LicenceDialog(QDialog):
     def reject(self) -> None:
         """Take Escape for a no."""
         self.bench.weights.decline()
-
-
-def _link(url: str) -> str:
-    return f'<a href="{escape(url)}">{escape(url)}</a>'
 
 
 def _sentence(text: str) -> str:

@@ -16,7 +16,7 @@ from napari_phenolens.widgets.palette import colours_of
 def choose_colour(dock: Any, key: str) -> None:
     box = dock.wells.colour
     box.setCurrentIndex(box.findData(key))
-    dock.wells._choose_colour(box.currentIndex())
+    dock.wells.panel._choose_colour(box.currentIndex())
 
 
 def score(dock: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 DIST = "napari-phenolens"
 DOCK = "PhenoLens"
+CHARTS = "PhenoLens charts"
 
 
 def unwrap(viewer: Any) -> Any:
@@ -35,6 +36,30 @@ def scale_bar(viewer: Any) -> Any:
     return overlays.scale_bar if overlays is not None and hasattr(overlays, "scale_bar") else viewer.scale_bar
 
 
+def camera(viewer: Any) -> Any:
+    """Give the camera (moved to ``viewer.scene`` in napari 0.9); in grid mode every cell follows it."""
+    scene = getattr(viewer, "scene", None)
+    return scene.camera if scene is not None and hasattr(scene, "camera") else viewer.camera
+
+
+def look(viewer: Any) -> tuple[Any, ...]:
+    """Give where the camera looks."""
+    now = camera(viewer)
+    return tuple(now.center), float(now.zoom), tuple(now.angles)
+
+
+def look_again(viewer: Any, before: tuple[Any, ...]) -> None:
+    """Let the camera look where it did."""
+    now = camera(viewer)
+    now.center, now.zoom, now.angles = before
+
+
+def fit(viewer: Any, layers: list[Any]) -> None:
+    """Bring these layers into view, whatever hidden ones there are."""
+    if layers:
+        viewer.reset_view(layers=layers)
+
+
 def remove_layers(viewer: Any, layers: Iterable[Any]) -> None:
     """Remove layers in one batch.
 
@@ -49,13 +74,15 @@ def remove_layers(viewer: Any, layers: Iterable[Any]) -> None:
     viewer.layers.selection = {layer for layer in kept if layer in viewer.layers}
 
 
-def open_dock(viewer: Any = None) -> Any | None:
-    """Open the PhenoLens dock in a viewer that has a window.
+def open_dock(viewer: Any = None, name: str = DOCK) -> Any | None:
+    """Open a PhenoLens dock in a viewer that has a window.
 
     Parameters
     ----------
     viewer : napari.Viewer, optional
         Default: napari's current viewer.
+    name : str
+        Which of the manifest's.
 
     Returns
     -------
@@ -70,7 +97,7 @@ def open_dock(viewer: Any = None) -> Any | None:
     window = getattr(viewer, "window", None)
     if window is None:
         return None
-    _, widget = window.add_plugin_dock_widget(DIST, DOCK)
+    _, widget = window.add_plugin_dock_widget(DIST, name)
     return widget
 
 

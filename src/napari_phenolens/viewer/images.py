@@ -56,6 +56,7 @@ class Picture:
     pixel_size: float | None
     well: str
     field: str
+    step: int = 1
 
 
 def read_picture(plate: Any, well: str, field: str | None, limits: Mapping[str, tuple[float, float]]) -> Picture:
@@ -88,7 +89,7 @@ def find_layer(viewer: Any, role: tuple[Any, ...]) -> Any | None:
 
 
 def geometry(pixel_size: float | None, step: int = 1) -> dict[str, Any]:
-    """Give scale, place and units of an image layer; pixels where no size is known. Field pixel (0, 0) is the origin."""
+    """Give an image layer scale, place and units (pixels where no size is known); field pixel (0, 0) is the origin."""
     size = pixel_size or 1.0
     return {
         "scale": (size * step,) * 2,

@@ -174,6 +174,7 @@ class Opening:
         """Leave the former plate behind: nothing of it may be shown with the new one."""
         self.bench.jobs.cancel("picture")
         self.bench.side.end()
+        self.bench.overview.forget()
         self.bench.showing.forget()
         self.bench.comparing.forget()
         s = self.bench.session

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_phenolens.errors import PhenoLensError
 from napari_phenolens.viewer.images import KEY, find_layer, role_of
+from napari_phenolens.viewer.well_mosaic import place_of
 
 if TYPE_CHECKING:
     from napari_phenolens.viewer.workbench import Workbench
@@ -55,7 +56,9 @@ class Picking:
 
     def _on_press(self, _viewer: Any, event: Any) -> Generator[None, None, None]:
         s = self.bench.session
-        if not self.enabled or event.button != 1 or event.modifiers or s.run is None or s.side_by_side:
+        if event.button != 1 or event.modifiers or s.side_by_side or s.view == "plate":
+            return
+        if s.view == "field" and (not self.enabled or s.run is None):
             return
         if not self._ours_active():
             return
@@ -67,7 +70,13 @@ class Picking:
             self.at_world(event.position)
 
     def at_world(self, position: Any) -> None:
-        """Explain the place at world coordinates."""
+        """Explain the place at world coordinates; in the mosaic, show the field there."""
+        s = self.bench.session
+        if s.view == "well":
+            field = place_of(s.plate, s.well, position, self.bench.showing._pixel_size())
+            if field is not None:
+                self.bench.attempt(f"Showing {s.well}", self.bench.showing.well, s.well, field)
+            return
         self.at(field_pixel(position, self.bench.showing._pixel_size()))
 
     def at(self, place: tuple[int, int]) -> None:

@@ -14,6 +14,7 @@ from napari_phenolens.analysis.well_values import columns_of, robust_z
 from napari_phenolens.errors import PhenoLensError
 from napari_phenolens.plate import parse_well, plate_format
 from napari_phenolens.viewer import roles
+from napari_phenolens.viewer.describing import describe
 
 if TYPE_CHECKING:
     from napari_phenolens.viewer.workbench import Workbench
@@ -96,8 +97,6 @@ class Selecting:
     # ---- in words, and as a file ------------------------------------------------------------------------------------
     def told(self, well: str) -> list[str]:
         """Say what is known of a well: what was done to it, its role, its fields, the value on show, the feature's."""
-        from napari_phenolens.viewer.showing import describe
-
         s, comparing = self.bench.session, self.bench.comparing
         if s.source is None:
             return []

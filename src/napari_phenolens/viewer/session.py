@@ -89,7 +89,18 @@ class Comparison:
 
 _BY_IDENTITY = {
     name: operator.is_
-    for name in ("plate", "run", "comparison", "score", "problem", "explanation", "blocks", "licence")
+    for name in (
+        "plate",
+        "run",
+        "comparison",
+        "contrasts",
+        "charts",
+        "score",
+        "problem",
+        "explanation",
+        "blocks",
+        "licence",
+    )
 }
 
 
@@ -116,6 +127,8 @@ class Session:
     well: str | None = None
     field_name: str | None = None
     comparison: Comparison | None = None
+    contrasts: tuple[Comparison, ...] = ()  # those that are kept side by side, in the order in which they were made
+    charts: Mapping[str, Any] = field(default_factory=dict)  # chart -> charting.Charted
     blocks: Any = None  # the table of `napari_phenolens.blocks`, while it is of this plate and these roles
     licence: Any = None  # weights.LicenceQuestion: a licence that waits for the user's answer
     feature: int | None = None
@@ -124,6 +137,7 @@ class Session:
     slots: tuple[SlotState, ...] = tuple(SlotState() for _ in range(SLOTS))
     colour_by: str = "role"
     side_by_side: bool = False
+    pairs: int = 1  # so many control wells beside as many perturbed ones
     place: tuple[int, int] | None = None  # field pixel (y, x) of the last click
     explanation: Any = None
     status: str = "Open a plate to begin."

@@ -1,54 +1,25 @@
-"""Showing a well, a field, a feature's heatmap on it, and a pair of wells beside each other."""
+"""Showing a field, or all fields of a well, with the heatmaps of the slots on it."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_phenolens.errors import PhenoLensError
 from napari_phenolens.viewer import compat, roles
+from napari_phenolens.viewer.describing import describe
 from napari_phenolens.viewer.images import KEY, Picture, read_picture, shared_limits
+from napari_phenolens.viewer.mosaic import lay_out
 from napari_phenolens.viewer.overlays import caption, read_overlay
-from napari_phenolens.viewer.session import PHENOTYPE, SLOTS, SlotState
+from napari_phenolens.viewer.session import PHENOTYPE, SLOTS, VIEWS, SlotState
 from napari_phenolens.viewer.settings import preferences
-from napari_phenolens.viewer.side_by_side import Side
 from napari_phenolens.viewer.slots import HUE_NAMES, Overlay
+from napari_phenolens.viewer.well_mosaic import ALL, has_results, read_mosaic, read_mosaic_overlay
 
 if TYPE_CHECKING:
     from napari_phenolens.viewer.jobs import Job
     from napari_phenolens.viewer.workbench import Workbench
-
-
-# What was done to a well comes before all else that a plate map may hold.
-_TELLING = re.compile(r"compound|drug|gene|sirna|treatment|perturb|condition|dose|conc", re.I)
-
-
-def describe(source: Any, well: str, limit: int = 3) -> str:
-    """Say in a few words what a plate map knows of a well."""
-    metadata = getattr(source, "metadata", None)
-    if metadata is None or well not in metadata.index:
-        return ""
-    row = metadata.loc[well]
-    skip = {"row", "column", "col", "well", "plate"}
-    words = []
-    for column, value in sorted(row.items(), key=lambda pair: _TELLING.search(str(pair[0])) is None):
-        name = str(column)
-        plain = name.lower().removeprefix("metadata_")
-        if plain in skip or plain.startswith(("file", "path", "image")) or value is None or value != value:
-            continue
-        if plain.endswith("_unit"):
-            continue
-        if isinstance(value, (int, float, np.number)) and not isinstance(value, bool):
-            unit = row.get(f"{name}_unit")
-            known = isinstance(unit, str)
-            words.append(f"{name.replace('_', ' ')} {value:g}" + (f" {unit}" if known else ""))
-        else:
-            words.append(str(value))
-    return " · ".join(words[:limit])
 
 
 @dataclass
@@ -68,14 +39,16 @@ class Showing:
         self._limits: dict[str, tuple[float, float]] | None = None
         self._fresh = True
         self.dim = True  # draw the cells darker under heatmaps
-        self._on_canvas: tuple[str | None, str | None] = (None, None)  # well and field of the pictures
+        self._on_canvas: tuple[str | None, str | None, str] = (None, None, "field")  # well, field, view of the pictures
+        self._looks: dict[str, Any] = {}  # where the camera looked in each view
         bench.jobs.failed.connect(self._on_failed)
 
     def forget(self) -> None:
         """Forget the contrast limits of the former plate, and its heatmaps."""
         self._limits = None
         self._fresh = True
-        self._on_canvas = (None, None)
+        self._on_canvas = (None, None, "field")
+        self._looks = {}
         for index in range(SLOTS):
             self.bench.slots.clear(index)
 
@@ -91,33 +64,69 @@ class Showing:
             return list(s.run.fields(well))
         return []
 
+    @property
+    def place(self) -> str | None:
+        """The field on show; `ALL` in the mosaic."""
+        s = self.bench.session
+        return ALL if s.view == "well" else s.field_name
+
     def well(self, well: str, field: str | None = None) -> None:
-        """Show a field of a well (its first by default), with the heatmaps that are chosen."""
+        """Show a well with the heatmaps that are chosen: a field that is named, else its first, or its mosaic."""
         names = self.fields(well)
         if not names:
             raise PhenoLensError(f"well {well} has no images on this plate; choose a well with a filled circle")
-        field = field if field in names else names[0]
         s = self.bench.session
-        if s.side_by_side:
-            self.end_side_by_side()
+        self._leave()
+        if field is not None or s.view == "plate":
+            s.view = "field"
+        self._show(well, field if field in names else names[0])
+
+    def _leave(self) -> None:
+        """End what covers the well on show."""
+        if self.bench.session.side_by_side:
+            self.bench.pairing.end()
+        self.bench.overview.end()
+
+    def view(self, name: str) -> None:
+        """Show one field, all fields of the well (``"well"``), or the whole ``"plate"``."""
+        s = self.bench.session
+        if name not in VIEWS:
+            raise PhenoLensError(f"there is no view {name!r}; choose one of {', '.join(VIEWS)}")
+        if s.plate is None and name != "field":
+            raise PhenoLensError("the pictures of this plate are not at hand; open the plate's folder first (step 1)")
+        if name == "plate":
+            self.bench.jobs.cancel("picture")
+            self.bench.overview.show()
+        elif s.well is not None:
+            self._leave()
+            s.view = name
+            self._show(s.well, s.field_name or self.fields()[0])
+
+    def _show(self, well: str, field: str) -> None:
+        """Read and show, in the session's view."""
+        s = self.bench.session
         s.well, s.field_name = well, field
         s.place, s.explanation = None, None
         self.bench.picking.clear()
-        plate, run, slots, phenotypes = s.plate, s.run, s.slots, self.bench.scoring.present
-        controls = s.wells_of(roles.CONTROL)
+        plate, slots, place = s.plate, s.slots, self.place
+        controls, heatmap = s.wells_of(roles.CONTROL), self._reader(well, place)
 
         def work(job: Job) -> _Read:
-            picture = None if plate is None else self._read(plate, well, field, controls, job)
-            size = picture.pixel_size if picture is not None else getattr(run, "pixel_size", None)
+            picture = None
+            if plate is not None:
+                limits = self.find_limits(plate, controls, job.cancelled)
+                if place == ALL:
+                    picture = read_mosaic(plate, well, limits, job.cancelled)
+                else:
+                    picture = read_picture(plate, well, field, limits)
             read = _Read(picture, [], [])
-            if run is None or well not in run.wells or field not in run.fields(well):
+            if heatmap is None:
                 return read
             for index, slot in enumerate(slots):
                 if slot.feature is None or job.cancelled():
                     continue
-                asked = (run, well, field, slot.feature, slot.kind, size, phenotypes, job.cancelled)
                 try:
-                    read.overlays.append((index, read_overlay(*asked)))
+                    read.overlays.append((index, heatmap(slot, job.cancelled)))
                 except PhenoLensError as error:
                     if slot.kind != PHENOTYPE:
                         raise
@@ -126,11 +135,28 @@ class Showing:
 
         self.bench.jobs.start("picture", work, self._shown, title=f"Showing {well}")
 
+    def _reader(self, well: str, place: str | None) -> Callable[[SlotState, Callable[[], bool]], Overlay] | None:
+        """Give what reads a slot's heatmap of a place, in a thread; None where the run has no results there."""
+        s = self.bench.session
+        run, plate, phenotypes, size = s.run, s.plate, self.bench.scoring.present, self._pixel_size
+        if not has_results(run, well, place):
+            return None
+
+        def read(slot: SlotState, cancelled: Callable[[], bool]) -> Overlay:
+            asked = (slot.feature, slot.kind, size(), phenotypes, cancelled)
+            if place == ALL:
+                return read_mosaic_overlay(run, plate, well, *asked)
+            return read_overlay(run, well, place, *asked)
+
+        return read
+
     def again(self) -> None:
         """Show the present well once more (after a run was opened, or a slot changed)."""
         s = self.bench.session
-        if s.well is not None:
-            self.well(s.well, s.field_name)
+        if s.well is not None and s.view != "plate":
+            self._leave()
+            names = self.fields()
+            self._show(s.well, s.field_name if s.field_name in names else names[0])
 
     def step(self, by: int, among: Sequence[str] | None = None) -> None:
         """Show the next (1) or former (-1) well, round the plate's end."""
@@ -141,22 +167,38 @@ class Showing:
         place = wells.index(now) if now in wells else -1 if by > 0 else 0
         self.well(wells[(place + by) % len(wells)])
 
-    def _read(self, plate: Any, well: str, field: str, controls: Sequence[str], job: Job) -> Picture:
+    def find_limits(
+        self, plate: Any, controls: Sequence[str], cancelled: Callable[[], bool]
+    ) -> dict[str, tuple[float, float]]:
+        """Give the contrast limits that all wells share, measured once; runs in a thread."""
         if self._limits is None:
-            self._limits = shared_limits(plate, controls, job.cancelled)
-        return read_picture(plate, well, field, self._limits)
+            self._limits = shared_limits(plate, controls, cancelled)
+        return self._limits
+
+    def limits_of(self, channel: str) -> tuple[float, float]:
+        """Give a channel's contrast limits, once they are known."""
+        return (self._limits or {}).get(channel, (0.0, 65535.0))
 
     def _shown(self, read: _Read) -> None:
         picture, s = read.picture, self.bench.session
-        self._on_canvas = (s.well, s.field_name)
+        before, self._on_canvas = self._on_canvas[2], (s.well, s.field_name, s.view)
         if picture is not None:
             first = not self.bench.images.layers
-            self.bench.images.show(picture, reset_limits=self._fresh)
+            if before != s.view:
+                self._looks[before] = compat.look(self.bench.viewer)
+            shown = self.bench.images.show(picture, reset_limits=self._fresh)
             if self._fresh or first:
                 self._fresh = False
                 self.bench.viewer.reset_view()
                 if picture.pixel_size and preferences().scale_bar:
                     compat.scale_bar(self.bench.viewer).visible = True
+            elif before != s.view:
+                if s.view == "field" and "field" in self._looks:
+                    compat.look_again(self.bench.viewer, self._looks["field"])
+                else:
+                    compat.fit(self.bench.viewer, shown)
+            if s.view == "well":
+                s.status = self._mosaic_words(picture)
         for index, overlay in read.overlays:
             if overlay.subject == self._subject(index):
                 self.bench.slots.show(index, overlay)
@@ -167,6 +209,14 @@ class Showing:
         self._dim()
         self.bench.picking.connect()
 
+    def _mosaic_words(self, picture: Picture) -> str:
+        """Say how a mosaic's fields lie."""
+        s = self.bench.session
+        fields = s.plate.wells[picture.well].fields
+        lie = "at their stage positions" if lay_out(fields).stated else "in a grid: the files state no positions"
+        smaller = f", drawn at 1/{picture.step} of their size" if picture.step > 1 else ""
+        return f"{picture.well}: {len(fields)} fields {lie}{smaller}. Click a field to see it alone."
+
     def _hide_others(self) -> None:
         """Hide heatmaps that are not of the field on show: over other cells they would lie."""
         s = self.bench.session
@@ -176,7 +226,7 @@ class Showing:
                 continue
             note = layer.metadata[KEY]
             here = tuple(note.get(name) for name in ("feature", "kind", "comparison", "well", "field"))
-            if here != (*self._subject(index), s.well, s.field_name):
+            if here != (*self._subject(index), s.well, self.place):
                 layer.visible = False
 
     def _subject(self, index: int) -> tuple[int | None, str, int]:
@@ -189,8 +239,8 @@ class Showing:
         """Say again which well is on show, and hide a heatmap that its slot no longer stands for."""
         s = self.bench.session
         if job.kind == "picture" and self._on_canvas[0] in s.wells:
-            s.well, s.field_name = self._on_canvas
-        if job.kind.startswith("heatmap-") and not s.side_by_side:
+            s.well, s.field_name, s.view = self._on_canvas
+        if job.kind.startswith("heatmap-") and not s.side_by_side and s.view != "plate":
             self._hide_others()
             self._caption()
             self._dim()
@@ -207,13 +257,15 @@ class Showing:
 
     def _caption(self) -> None:
         s = self.bench.session
+        if s.view == "plate":
+            return
         words = [f"{s.well}", describe(s.source, s.well or "")]
         if len(self.fields()) > 1:
-            words.insert(1, f"field {s.field_name}")
+            words.insert(1, ALL if s.view == "well" else f"field {s.field_name}")
         role = s.roles.get(s.well or "")
         text = " · ".join(word for word in [*words, role] if word)
         shown = [
-            caption(HUE_NAMES[i], slot.feature, slot.kind)
+            caption(HUE_NAMES[i], slot.feature, slot.kind, self.bench.slots.negative)
             for i, slot in enumerate(s.slots)
             if slot.feature is not None and getattr(self.bench.slots.layer(i), "visible", False)
         ]
@@ -241,25 +293,24 @@ class Showing:
 
     def _refresh_slot(self, slot: int) -> None:
         s = self.bench.session
-        state, run, well, field = s.slots[slot], s.run, s.well, s.field_name
-        if well is None or field is None or state.feature is None:
+        state, well, place = s.slots[slot], s.well, self.place
+        if well is None or place is None or state.feature is None or s.view == "plate":
             return
-        if well not in run.wells or field not in run.fields(well):
+        heatmap = self._reader(well, place)
+        if heatmap is None:
             s.status = f"Well {well} has no results in this run; choose another well."
             return
-        size = self._pixel_size()
-        feature, kind, phenotypes = state.feature, state.kind, self.bench.scoring.present
         self.bench.jobs.start(
             f"heatmap-{slot}",
-            lambda job: read_overlay(run, well, field, feature, kind, size, phenotypes, job.cancelled),
+            lambda job: heatmap(state, job.cancelled),
             lambda overlay: self._overlay_shown(slot, overlay),
-            title=f"Heatmap of F{feature}" + (" (reads the cells again)" if kind == "alignment" else ""),
+            title=f"Heatmap of F{state.feature}" + (" (reads the cells again)" if state.kind == "alignment" else ""),
         )
 
     def _overlay_shown(self, slot: int, overlay: Overlay) -> None:
         s = self.bench.session
-        here = (overlay.well, overlay.field) == (s.well, s.field_name) and overlay.subject == self._subject(slot)
-        if here and not s.side_by_side:
+        here = (overlay.well, overlay.field) == (s.well, self.place) and overlay.subject == self._subject(slot)
+        if here and not s.side_by_side and s.view != "plate":
             self.bench.slots.show(slot, overlay)
             self._caption()
             self._dim()
@@ -270,7 +321,7 @@ class Showing:
         scored = [i for i, state in enumerate(s.slots) if state.kind == PHENOTYPE and state.feature is not None]
         if s.side_by_side and scored:
             self.side_by_side()
-        elif not s.side_by_side:
+        elif not s.side_by_side and s.view != "plate":
             self._hide_others()
             for slot in scored:
                 self._refresh_slot(slot)
@@ -290,6 +341,8 @@ class Showing:
         if self.bench.session.side_by_side:
             self.bench.side.set_heatmaps_visible(visible)
             return
+        if self.bench.session.view == "plate":
+            return
         for index, state in enumerate(self.bench.session.slots):
             layer = self.bench.slots.layer(index)
             if layer is not None:
@@ -297,74 +350,13 @@ class Showing:
         self._dim()
 
     def pair(self) -> tuple[str, str] | None:
-        """Choose a control and a perturbed well to compare: of each side the well nearest to its median.
+        """Choose a control and a perturbed well to compare, see `Pairing.pair`."""
+        return self.bench.pairing.pair()
 
-        The shown or selected well is taken as it is. None where a side is empty.
-        """
-        s = self.bench.session
-        wells = [w for w in s.wells if s.plate is None or w in s.plate.wells]
-        sides = {}
-        for side, wanted in (("control", (roles.CONTROL,)), ("perturbed", (roles.PERTURBED, roles.POSITIVE))):
-            names = [well for well in wells if s.roles.get(well) in wanted]
-            if not names:
-                return None
-            chosen = [well for well in (*s.selected, s.well) if well in names]
-            sides[side] = chosen[0] if chosen else self.bench.comparing.typical(names)
-        return sides["control"], sides["perturbed"]
-
-    def side_by_side(self, control: str | None = None, perturbed: str | None = None) -> None:
-        """Show a control well beside a perturbed one with the same contrast and heatmap limits."""
-        s = self.bench.session
-        if s.plate is None:
-            raise PhenoLensError("the pictures of this plate are not at hand; open the plate's folder first (step 1)")
-        if control is None or perturbed is None:
-            pair = self.pair()
-            if pair is None:
-                raise PhenoLensError("say which wells are controls and which are perturbed first (step 3)")
-            control, perturbed = control or pair[0], perturbed or pair[1]
-        left, right = control, perturbed
-        plate, run, controls, phenotypes = s.plate, s.run, s.wells_of(roles.CONTROL), self.bench.scoring.present
-        slot = next((i for i, state in enumerate(s.slots) if state.feature is not None), 0)
-        state = s.slots[slot]
-
-        missing: list[str] = []
-
-        def read(well: str, side: str, job: Job) -> Side:
-            name = plate.wells[well].fields[0].name
-            picture = self._read(plate, well, name, controls, job)
-            overlay = None
-            if run is not None and state.feature is not None and well in run.wells and name in run.fields(well):
-                asked = (run, well, name, state.feature, state.kind, picture.pixel_size, phenotypes, job.cancelled)
-                try:
-                    overlay = read_overlay(*asked)
-                except PhenoLensError as error:
-                    if state.kind != PHENOTYPE:
-                        raise
-                    missing.append(str(error))
-            words = (f"{side} {well}", overlay.name if overlay is not None else "", describe(plate, well, 2))
-            return Side(picture, overlay, " · ".join(word for word in words if word))
-
-        def done(sides: tuple[Side, Side]) -> None:
-            if (sides[0].overlay is None) != (sides[1].overlay is None):
-                bare = [Side(side.picture, None, side.caption) for side in sides]
-                sides = (bare[0], bare[1])
-            self.bench.side.show(*sides, slot=slot, dim=self.dim)
-            compat.text_overlay(self.bench.viewer).visible = False
-            self.bench.jobs.soon(self.bench.viewer.reset_view)  # the grid's halves have no size yet
-            s.side_by_side = True
-            same = f"Control {left} beside perturbed {right}: same contrast, same heatmap limits."
-            s.status = missing[0] if missing else same
-
-        self.bench.jobs.start(
-            "picture",
-            lambda job: (read(left, "control", job), read(right, "perturbed", job)),
-            done,
-            title="Comparing wells",
-        )
+    def side_by_side(self, control: str | None = None, perturbed: str | None = None, pairs: int | None = None) -> None:
+        """Show control wells beside perturbed ones, see `Pairing.show`."""
+        self.bench.pairing.show(control, perturbed, pairs)
 
     def end_side_by_side(self) -> None:
         """Go back to one well."""
-        self.bench.side.end()
-        compat.text_overlay(self.bench.viewer).visible = self.bench.session.well is not None
-        self.bench.session.side_by_side = False
-        self.bench.jobs.soon(self.bench.viewer.reset_view)
+        self.bench.pairing.end()

@@ -7,7 +7,7 @@ from typing import Any
 
 from napari_phenolens.viewer import compat
 from napari_phenolens.viewer.images import DIMMED, KEY, Picture, find_layer, layer_data, role_of
-from napari_phenolens.viewer.slots import OPACITY, Overlay, apply_overlay, overlay_options
+from napari_phenolens.viewer.slots import OPACITY, Overlay, apply_overlay, negative_over, overlay_options
 
 SIDES = ("control", "perturbed")
 
@@ -30,6 +30,8 @@ class _Before:
     shape: tuple[int, int]
     spacing: float
     visible: dict[Any, bool]
+    look: tuple[Any, ...]
+    chosen: frozenset[Any]  # the layers that were selected
 
 
 class SideBySide:
@@ -79,10 +81,16 @@ class SideBySide:
         self._link(wanted)
         self.set_dimmed(dim)
 
-    def end(self) -> None:
-        """Take the pair away and restore grid and layers as they were."""
+    def end(self) -> tuple[Any, ...] | None:
+        """Take the pair away and restore grid, layers and their selection as they were.
+
+        Returns
+        -------
+        tuple or None
+            Where the camera looked, see `compat.look`; None where no pair was on show.
+        """
         if self._before is None:
-            return
+            return None
         before, self._before = self._before, None
         self._unlink()
         grid = compat.grid(self.viewer)
@@ -92,6 +100,9 @@ class SideBySide:
         for layer, visible in before.visible.items():
             if layer in self.viewer.layers:
                 layer.visible = visible
+        self.viewer.layers.selection = {layer for layer in before.chosen if layer in self.viewer.layers}
+        compat.look_again(self.viewer, before.look)
+        return before.look
 
     def _layer(self, role: tuple[Any, ...]) -> Any:
         return next(layer for layer in self.viewer.layers if role_of(layer) == role)
@@ -119,7 +130,9 @@ class SideBySide:
     def _remember(self) -> None:
         grid = compat.grid(self.viewer)
         visible = {layer: layer.visible for layer in self.viewer.layers}
-        self._before = _Before(grid.enabled, grid.stride, tuple(grid.shape), grid.spacing, visible)
+        shape, chosen = tuple(grid.shape), frozenset(self.viewer.layers.selection)
+        look = compat.look(self.viewer)
+        self._before = _Before(grid.enabled, grid.stride, shape, grid.spacing, visible, look, chosen)
         for layer in visible:
             layer.visible = False
 
@@ -139,12 +152,13 @@ class SideBySide:
                 layer = self.viewer.add_image(pixels, **options)
             else:
                 layer.data = pixels
+                layer.scale, layer.translate = options["scale"], options["translate"]
                 layer.metadata[KEY] = options["metadata"][KEY]
             if channel == side.picture.channels[0]:
                 layer.name_overlay.visible = False
         if side.overlay is not None:
             role = ("side", name, None)
-            options = overlay_options(slot, side.overlay, role)
+            options = overlay_options(slot, side.overlay, role, negative_over(self.viewer))
             options["name"] = side.caption
             layer = find_layer(self.viewer, role)
             if layer is None:

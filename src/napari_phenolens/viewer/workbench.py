@@ -26,12 +26,17 @@ class Workbench:
     session : Session
     jobs : Jobs
     images, slots, side : the fixed layers
-    opening, showing, comparing, scoring, selecting, running, probing, picking : the actions, one subject each
+    opening, showing, pairing, overview, comparing, scoring, selecting, running, probing, picking ... : the actions, one
+        subject each
     """
 
     def __init__(self, viewer: Any) -> None:
+        from napari_phenolens.viewer.charting import Charting
         from napari_phenolens.viewer.comparing import Comparing
+        from napari_phenolens.viewer.contrasting import Contrasting
         from napari_phenolens.viewer.opening import Opening
+        from napari_phenolens.viewer.overview import Overview
+        from napari_phenolens.viewer.pairing import Pairing
         from napari_phenolens.viewer.picking import Picking
         from napari_phenolens.viewer.probing import Probing
         from napari_phenolens.viewer.running import Running
@@ -48,8 +53,12 @@ class Workbench:
         self.side = SideBySide(self.viewer)
         self.opening = Opening(self)
         self.showing = Showing(self)
+        self.pairing = Pairing(self)
+        self.overview = Overview(self)
         self.comparing = Comparing(self)
         self.scoring = Scoring(self)
+        self.contrasting = Contrasting(self)
+        self.charting = Charting(self)
         self.selecting = Selecting(self)
         self.running = Running(self)
         self.weights = Weights(self)
@@ -99,7 +108,7 @@ class Workbench:
         by_hand = {well: old for well, old in s.hand_roles.items() if well not in wells}
         if role is not None:
             by_hand.update(dict.fromkeys(wells, role))
-        self.comparing.picked_after = bool(by_hand) and (self.comparing.picked_after or s.comparison is not None)
+        self.comparing.picked_after = bool(by_hand) and (self.comparing.picked_after or self.contrasting.seen)
         many = wells[0] if len(wells) == 1 else f"{len(wells)} wells"
         self._set_roles(f"mark {many} as {role}" if role else f"reset the role of {many}", hand_roles=by_hand)
 

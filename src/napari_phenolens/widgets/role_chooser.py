@@ -13,7 +13,12 @@ from napari_phenolens.widgets.map_panel import small_button
 from napari_phenolens.widgets.parts import Connections, hint, plural, row
 from napari_phenolens.widgets.tooltips import tip
 
-_GIVEN = ((CONTROL, "Controls"), (PERTURBED, "Perturbed"), (POSITIVE, "Positive"), (EXCLUDED, "Exclude"))
+_GIVEN = (
+    ("roles.as_control", "Controls", CONTROL),
+    ("roles.as_perturbed", "Perturbed", PERTURBED),
+    ("roles.as_positive", "Positive", POSITIVE),
+    ("roles.as_excluded", "Exclude", EXCLUDED),
+)
 LISTED = 12  # names of wells that are written out
 LINES = 5  # values that are seen without scrolling
 
@@ -34,9 +39,9 @@ class RoleChooser(QWidget):
         self.values.itemChanged.connect(self._ticked)
         self.picked = hint()
         self.buttons = {}
-        for role, words in _GIVEN:
+        for key, words, role in _GIVEN:
             button = small_button(words)
-            tip(button, f"roles.as_{role}")
+            tip(button, key)
             button.clicked.connect(lambda _checked=False, role=role: self._give(role))
             self.buttons[role] = button
         body = QVBoxLayout(self)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QComboBox, QToolButton, QWidget
 
-from napari_phenolens.viewer.showing import describe
+from napari_phenolens.viewer.describing import describe
 from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.large_map import open_large
 from napari_phenolens.widgets.map_panel import MapPanel

@@ -25,7 +25,7 @@ def family(run: Any, feature: int) -> pd.DataFrame:
     -------
     DataFrame
         Index ``feature``: the coarsest ancestor first, then the feature, then its children, the most frequent first.
-        ``relation`` (ancestor, itself, child), ``level`` (0 the coarsest), ``parent`` (-1: none), ``name``, ``density``.
+        ``relation`` (ancestor, itself, child), ``level`` (0: coarsest), ``parent`` (-1: none), ``name``, ``density``.
         Empty where the dictionary is not nested. How parents are found: `Dictionary.tree`.
 
     Raises

@@ -1,4 +1,4 @@
-"""All about the chosen feature: its gallery, its neighbours, its histogram, its family; read part by part in threads."""
+"""All about the chosen feature: gallery, neighbours, histogram, family; read part by part in threads."""
 
 from __future__ import annotations
 

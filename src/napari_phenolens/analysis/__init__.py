@@ -16,6 +16,7 @@ from napari_phenolens.analysis.dose import DoseResponse, dose_response, shift_sh
 from napari_phenolens.analysis.dose_curve import dose_curves, say_dose
 from napari_phenolens.analysis.errors import AnalysisError
 from napari_phenolens.analysis.explain import explain
+from napari_phenolens.analysis.family import family
 from napari_phenolens.analysis.gallery import Crop, gallery
 from napari_phenolens.analysis.heatmap import Heatmap, heatmap
 from napari_phenolens.analysis.histogram import feature_histogram
@@ -77,6 +78,7 @@ __all__ = [
     "dose_curves",
     "dose_response",
     "explain",
+    "family",
     "feature_histogram",
     "gallery",
     "heatmap",

@@ -54,6 +54,13 @@ def look_again(viewer: Any, before: tuple[Any, ...]) -> None:
     now.center, now.zoom, now.angles = before
 
 
+def look_at(viewer: Any, place: tuple[float, float], least_zoom: float = 0.0) -> None:
+    """Move the camera to a place (y, x) in world units, and nearer where it is farther away than that."""
+    now = camera(viewer)
+    now.center = (0.0, *place)
+    now.zoom = max(float(now.zoom), least_zoom)
+
+
 def fit(viewer: Any, layers: list[Any]) -> None:
     """Bring these layers into view, whatever hidden ones there are."""
     if layers:

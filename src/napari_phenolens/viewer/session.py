@@ -95,6 +95,7 @@ _BY_IDENTITY = {
         "comparison",
         "contrasts",
         "charts",
+        "page",
         "score",
         "problem",
         "explanation",
@@ -132,6 +133,8 @@ class Session:
     blocks: Any = None  # the table of `napari_phenolens.blocks`, while it is of this plate and these roles
     licence: Any = None  # weights.LicenceQuestion: a licence that waits for the user's answer
     feature: int | None = None
+    said: Mapping[int, Any] = field(default_factory=dict)  # feature -> run.annotations.Annotation
+    page: Any = None  # feature_page.Page: what was read of the chosen feature, while a dock shows it
     score: Any = None  # scoring.Scored: the chosen feature's phenotype, while the wells are coloured by it
     covariate: str | None = None
     slots: tuple[SlotState, ...] = tuple(SlotState() for _ in range(SLOTS))

@@ -34,6 +34,8 @@ class Workbench:
         from napari_phenolens.viewer.charting import Charting
         from napari_phenolens.viewer.comparing import Comparing
         from napari_phenolens.viewer.contrasting import Contrasting
+        from napari_phenolens.viewer.feature_page import FeaturePage
+        from napari_phenolens.viewer.naming import Naming
         from napari_phenolens.viewer.opening import Opening
         from napari_phenolens.viewer.overview import Overview
         from napari_phenolens.viewer.pairing import Pairing
@@ -59,6 +61,8 @@ class Workbench:
         self.scoring = Scoring(self)
         self.contrasting = Contrasting(self)
         self.charting = Charting(self)
+        self.naming = Naming(self)
+        self.page = FeaturePage(self)
         self.selecting = Selecting(self)
         self.running = Running(self)
         self.weights = Weights(self)

@@ -32,7 +32,7 @@ REFIT_TOKENS = 60_000
 def reconstruction(found: Findings, lens: Any, rendering: Rendering | None, why: str, note: str) -> None:
     """Cosine, FVU and shrinkage over the sampled fields with intervals by well, and the figures of the fit."""
     if rendering is None or not rendering.white:
-        found.lack(why or (rendering.missing if rendering else ""), "cosine", "fvu", "fvu_tokens", "shrinkage")
+        found.lack(why if rendering is None else rendering.missing, "cosine", "fvu", "fvu_tokens", "shrinkage")
     else:
         for name, values in over_wells(rendering.white).items():
             if name != "l0":
@@ -288,7 +288,9 @@ def technical(
             f"place cannot be told from perturbation ({', '.join(about['confounded']) or 'too few wells'})", "technical"
         )
         return
-    left = f"; cannot be told: {', '.join(about['confounded'])}" if about["confounded"] else ""
+    left = ""
+    if about["confounded"]:
+        left = f"; no feature is cleared of {', '.join(about['confounded'])}: other wells lie where no control does"
     found.add("technical", yes, null=0.05, note=f"tested: {', '.join(about['tested'])}{left}")
 
 

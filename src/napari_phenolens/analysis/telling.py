@@ -75,7 +75,9 @@ def tell_labels(active: Floats, label: Ints, plate: Ints, *, splits: int = SPLIT
             null.append(float((_held_out(rates[:, some], label[order], half) >= AUROC).sum()))
     auroc = np.full(rates.shape[1], np.nan)
     auroc[some] = found.mean(axis=0)
-    return Telling(auroc, counts, int(some.sum()), half_sampled(counts), float(np.mean(null)))
+    count = half_sampled(counts)
+    count = Interval(count.value, max(count.low, 0.0), min(count.high, float(some.sum())))
+    return Telling(auroc, counts, int(some.sum()), count, float(np.mean(null)))
 
 
 def half_sampled(values: Floats) -> Interval:

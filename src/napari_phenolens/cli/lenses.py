@@ -134,12 +134,20 @@ def compare_lenses(
 
 def say_metrics(table: pd.DataFrame, columns: tuple[str, ...]) -> None:
     """Print the metrics, a table a group."""
+    import pandas as pd
+
     from napari_phenolens.analysis import METRICS
 
     for group, part in table.groupby("group", sort=False):
-        told = part[list(columns)].copy()
+        told = pd.DataFrame({c: pd.Series([_said(v) for v in part[c]], dtype=object) for c in columns})
         told.insert(0, "metric", [METRICS[str(name)].title for name in part.index])
-        output.print_table(told.reset_index(drop=True), ("metric", *columns), title=str(group))
+        output.print_table(told, ("metric", *columns), title=str(group))
+
+
+def _said(value: Any) -> Any:
+    """Counts in full, which a printed table would round."""
+    whole = isinstance(value, float) and value == value and abs(value) < 1e15 and value == round(value)
+    return int(value) if whole else value
 
 
 def say_files(files: list[Path]) -> None:

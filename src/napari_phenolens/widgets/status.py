@@ -10,6 +10,8 @@ from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.parts import Connections, hint, row
 from napari_phenolens.widgets.tooltips import tip
 
+SLOW = {"compare", "run", "estimate", "sample", "overview"}  # kinds of jobs that can be cancelled here
+
 
 class ErrorBanner(QFrame):
     """An error in words; it goes away when dismissed, or with the next success of the same thing."""
@@ -93,5 +95,9 @@ class StatusLine(QWidget):
     def _jobs(self, _job: Job) -> None:
         running = self.bench.jobs.running
         self.bar.setVisible(bool(running))
-        slow = [job for job in running if job.kind in {"compare", "run", "estimate", "sample"} or "again" in job.title]
+        slow = [
+            job
+            for job in running
+            if job.kind in {"compare", "run", "estimate", "sample", "overview"} or "again" in job.title
+        ]
         self.cancel.setVisible(bool(slow))

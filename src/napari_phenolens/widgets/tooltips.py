@@ -44,6 +44,17 @@ TIPS: dict[str, tuple[str, str]] = {
         "Open large",
         "Open the plate map in a dock of its own at the bottom of the window: 1536 wells can be read there.",
     ),
+    "wells.view_field": ("One field", "Show one field of the well."),
+    "wells.view_well": (
+        "All fields of the well",
+        "Show all fields of the well together, at their stage positions where the files state them, else in a grid.\n"
+        "Click a field in the picture to see it alone.",
+    ),
+    "wells.view_plate": (
+        "The whole plate",
+        "Show every well of the plate as a thumbnail, one field a well, with the same contrast. The first time it is\n"
+        "drawn in the background, then kept. Click a well in the picture to see it.",
+    ),
     "wells.control": ("Mark as control", "Make the selected wells controls, over what the queries say."),
     "wells.perturbed": ("Mark as perturbed", "Make the selected wells perturbed, over what the queries say."),
     "wells.positive": ("Mark as positive control", "Make the selected wells positive controls: a known strong effect."),
@@ -133,6 +144,26 @@ TIPS: dict[str, tuple[str, str]] = {
         "patch: every place has features (default). cell: means over each cell.\n"
         "crop: means over whole tiles, as in the paper; heatmaps are then coarse.",
     ),
+    "run.method": (
+        "Method",
+        "How the features are learnt. Nested learns coarse features first and finer ones below them; the autoencoders "
+        "are there to compare with.",
+    ),
+    "run.whitening": (
+        "Whitening",
+        "What is made of the control wells: by default the variation that is in every well anyway is evened out, so "
+        "that a rare change is seen. Without it features are mostly about what all wells share.",
+    ),
+    "run.start_lens": (
+        "Start from a lens",
+        "A lens of the same model, block and channels: its features are learnt further on this plate.",
+    ),
+    "run.start_browse": ("Choose a lens to start from", "Choose a lens file to start from (lens.safetensors)."),
+    "run.fit_on": (
+        "Fit on these wells",
+        "A query over the plate map (well < 'E') or well names (A01,A02); it must leave some control wells in. The "
+        "other wells take no part in fitting and are only described: what is found in them was not learnt from them.",
+    ),
     "run.device": ("Device", "Where the model runs; auto takes a GPU where there is one."),
     "run.lens": (
         "Lens file",
@@ -198,11 +229,80 @@ TIPS: dict[str, tuple[str, str]] = {
         "Perturbed well",
         "The well on the right. 'typical' is the one nearest to its side's median.",
     ),
+    "compare.charts": (
+        "Open the charts",
+        "Volcano, ranked effects, wells and cells, dose-response, position on the plate, contrasts side by side:\n"
+        "all linked with the table, the plate map and the images.",
+    ),
+    "charts.which": ("Chart", "Which chart is shown. Click a point in it to choose its feature or show its well."),
+    "charts.save": ("Save the chart", "Save it as a picture (PNG, SVG; black on white), or its numbers as CSV."),
+    "charts.how": (
+        "How was this tested?",
+        "The test of the comparison on show, what it assumes, the wells, the smallest p that they allow,\n"
+        "and how many contrasts were tried on this run.",
+    ),
+    "charts.tested_text": ("How it was tested", "The text can be selected and copied."),
+    "charts.of": (
+        "What is spread",
+        "wells: the replicates, a point each. fields, cells, patches: how the feature is spread within wells;\n"
+        "they are no replicates and are never tested. Cells need cells stored with the run (phenolens cells).",
+    ),
+    "charts.value": (
+        "Value",
+        "The chosen feature's well means, the score of its phenotype (steadier, but in-sample on the wells that it\n"
+        "was found in), or a plain measurement such as the cell count.",
+    ),
+    "charts.compound": ("Compound", "Whose dose series is drawn. Those with an EC50 come first."),
+    "charts.dose_column": (
+        "Column of doses",
+        "The plate map's column of doses. Left alone, the column that is called dose, concentration, ... is taken,\n"
+        "and the unit from a column such as concentration_unit.",
+    ),
+    "charts.compound_column": (
+        "Column of compounds",
+        "The plate map's column that names compounds. Left alone, the one called compound, drug, ... is taken.",
+    ),
+    "contrasts.list": (
+        "Contrasts kept",
+        "Every comparison made on this run since it was opened. Click one to show it in table and charts.",
+    ),
+    "contrasts.rename": ("Rename", "Call the chosen contrast otherwise. Can be undone."),
+    "contrasts.remove": (
+        "Remove",
+        "Take the chosen contrast off the list. It stays counted among those tried. Can be undone.",
+    ),
+    "contrasts.by": (
+        "How wells are chosen",
+        "roles: as in step 3. plate map: two entries of one of its columns. selection: wells that you select on the\n"
+        "plate map; selected after features were seen, such a contrast carries no p and no q.",
+    ),
+    "contrasts.go": ("Compare A with B", "Rank the features between both sides. The contrast is counted and kept."),
+    "contrasts.column": ("Column", "The plate map's column whose entries make the sides."),
+    "contrasts.control": ("Side A", "Wells with this entry are the reference (A)."),
+    "contrasts.perturbed": ("Side B", "Wells with this entry are held against A."),
+    "contrasts.take_a": ("Take selection as A", "The wells selected on the plate map become the reference (A)."),
+    "contrasts.take_b": ("Take selection as B", "The wells selected on the plate map are held against A."),
+    "contrasts.across": ("Across", "The contrast whose effects run from left to right."),
+    "contrasts.up": ("Up", "The contrast whose effects run from bottom to top."),
     "explain.enabled": (
         "Explain on click",
         "A click on the cells lists the features of that place. Dragging still moves the picture (key G).",
     ),
     "explain.table": ("Features of the place", "Click a row to lay that feature over the cells."),
+    "dictionary.column": (
+        "Labels that features shall tell apart",
+        "The plate map's column whose values good features tell apart, for example the compound.",
+    ),
+    "dictionary.tokens": (
+        "Read tokens too",
+        "Read what the model saw in 24 fields, for the figures of reconstruction. Quick where the tokens are stored;\n"
+        "else the fields are encoded again, which takes some seconds each.",
+    ),
+    "dictionary.measure": ("Measure the features", "Measure what these features are worth. Can be cancelled."),
+    "dictionary.save": (
+        "Save the report",
+        "Save the report as a page (HTML, Markdown) or as tables (CSV: all figures, and a row for every feature).",
+    ),
     "status.dismiss": ("Dismiss", "Close this message."),
     "status.copy": ("Copy the message", "Copy the message and its details, for a report."),
     "status.cancel": ("Cancel", "Stop what is running. What was computed is kept."),

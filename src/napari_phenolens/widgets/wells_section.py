@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QSignalBlocker
-from qtpy.QtWidgets import QComboBox, QToolButton, QWidget
+from qtpy.QtWidgets import QButtonGroup, QComboBox, QLabel, QToolButton, QWidget
 
 from napari_phenolens.viewer.describing import describe
 from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.large_map import open_large
-from napari_phenolens.widgets.map_panel import MapPanel
+from napari_phenolens.widgets.map_panel import MapPanel, small_button
 from napari_phenolens.widgets.parts import Connections, Section, hint, row
 from napari_phenolens.widgets.tooltips import tip
+
+_VIEWS = (
+    ("wells.view_field", "One field", "field"),
+    ("wells.view_well", "All fields", "well"),
+    ("wells.view_plate", "Whole plate", "plate"),
+)
 
 
 class WellsSection(Section):
@@ -32,15 +38,26 @@ class WellsSection(Section):
         tip(self.previous, "wells.previous").clicked.connect(lambda: self._step(-1))
         tip(self.next, "wells.next").clicked.connect(lambda: self._step(1))
         self.now = hint()
+        self.views = {}
+        group = QButtonGroup(self)
+        for key, words, view in _VIEWS:
+            button = small_button(words)
+            button.setCheckable(True)
+            tip(button, key).clicked.connect(lambda _checked=False, view=view: self._choose_view(view))
+            group.addButton(button)
+            self.views[view] = button
         self.empty = hint("The wells appear here once a plate is open (step 1).")
         self.body.addWidget(self.empty)
         self.body.addWidget(self.panel)
         self.body.addLayout(self.panel.marked)
+        self.body.addLayout(row(QLabel("Picture"), *self.views.values()))
         self.body.addLayout(row(self.previous, self.next, self.now, self.field, stretch=2))
         events = bench.session.events
         for signal in (events.plate, events.run):
             connections.connect(signal, self._plate)
         connections.connect(events.roles, self._sum_up)
+        for signal in (events.view, events.well, events.side_by_side):
+            connections.connect(signal, self._view)
         connections.connect(events.well, self._current)
         connections.connect(events.field_name, self._current)
         self._plate()
@@ -51,11 +68,23 @@ class WellsSection(Section):
         for part in (self.previous, self.next, self.now, self.field):
             part.setEnabled(there)
         self._sum_up()
+        self._view()
         self._current()
 
     def _sum_up(self, _value: object = None) -> None:
         said = [f"{n} {role}" for role, n in self.panel.counts().items() if n]
         self.set_summary(", ".join(said) or ("no roles yet" if self.bench.session.source is not None else ""))
+
+    def _view(self, _value: object = None) -> None:
+        s = self.bench.session
+        for view, button in self.views.items():
+            button.setEnabled(s.plate is not None if view != "field" else s.source is not None)
+            button.setChecked(view == s.view)
+        self.field.setEnabled(s.source is not None and s.view != "plate")
+
+    def _choose_view(self, view: str) -> None:
+        self.bench.attempt("Showing the picture", self.bench.showing.view, view)
+        self._view()
 
     def _current(self, _value: object = None) -> None:
         s = self.bench.session

@@ -34,7 +34,7 @@ def withhold_p(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def how_tested(about: Mapping[str, Any]) -> list[tuple[str, str]]:
+def how_tested(about: Mapping[Any, Any]) -> list[tuple[str, str]]:
     """Say how a comparison was tested.
 
     Parameters

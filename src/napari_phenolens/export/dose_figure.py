@@ -56,7 +56,7 @@ def dose_figure(table: pd.DataFrame) -> Drawing:
     return drawing
 
 
-def _panel(drawing: Drawing, corner: tuple[float, float], name: str, row: pd.Series, about: dict[str, Any]) -> None:
+def _panel(drawing: Drawing, corner: tuple[float, float], name: str, row: pd.Series, about: dict[Any, Any]) -> None:
     points = about["points"][name]
     curve = about["curves"].get(name)
     drawing.words((corner[0], corner[1] - 10), name, size=13)

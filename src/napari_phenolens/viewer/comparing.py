@@ -77,19 +77,38 @@ class Comparing:
             self.start()
 
     def start(self) -> Job:
-        """Rank the features in a thread."""
+        """Rank the features between the wells of these roles in a thread."""
         missing = self.ready()
         if missing:
             raise PhenoLensError(missing)
+        controls, perturbed = self._side(roles.CONTROL), self._side(roles.PERTURBED, roles.POSITIVE)
+        picked_after = self.bench.contrasting.picked_after
+        return self.between(controls, perturbed, name="Perturbed vs control", by="roles", picked_after=picked_after)
+
+    def between(
+        self, controls: Sequence[str], perturbed: Sequence[str], *, name: str, by: str, picked_after: bool
+    ) -> Job:
+        """Rank the features between two sets of wells in a thread; the contrast is counted.
+
+        Parameters
+        ----------
+        controls, perturbed : sequence of str
+            Wells with results.
+        name : str
+            What the contrast is called.
+        by : str
+            How its wells were chosen: roles, values, selection.
+        picked_after : bool
+            Whether they were picked after features had been seen: then it carries no p.
+        """
         s = self.bench.session
         run = s.run
-        controls, perturbed = self._side(roles.CONTROL), self._side(roles.PERTURBED, roles.POSITIVE)
-        picked_after = bool(s.hand_roles) and self.picked_after
 
         def work(job: Job) -> tuple[Phenotypes, pd.DataFrame, pd.DataFrame]:
             profiles = run.profiles()
             covariates = run.covariates()
             comparison = compare_wells(run, controls, perturbed, picked_after=picked_after)
+            comparison = counted(run, replace(comparison, name=name, about={**comparison.about, "by": by}))
             return Phenotypes(run, comparison, profiles), profiles, covariates
 
         s.status = f"Comparing {len(perturbed)} perturbed with {len(controls)} control wells…"
@@ -113,6 +132,13 @@ class Comparing:
         elif len(comparison.features):
             self.bench.showing.feature(int(comparison.features["feature"].iloc[0]))
         self.bench.showing.compared()
+
+    def present(self, comparison: Comparison) -> None:
+        """Show a comparison of this run that was made before."""
+        s = self.bench.session
+        if self._profiles is not None and comparison is not s.comparison:
+            self.bench.scoring.take(Phenotypes(s.run, comparison, self._profiles))
+            s.comparison = comparison
 
     def save(self, table: pd.DataFrame, path: str) -> None:
         """Save a table as CSV, with a first line that says which wells were compared."""
@@ -253,7 +279,7 @@ def compare_wells(
     from napari_phenolens.analysis import compare
 
     table = compare(run, controls=list(controls), perturbed=list(perturbed), picked_after=picked_after)
-    about = dict(table.attrs)
+    about = {str(name): value for name, value in table.attrs.items()}
     warnings = [str(text) for text in about.pop("warnings", ())]
     rows = table.reset_index()
     rows.attrs = {}
@@ -270,6 +296,27 @@ def compare_wells(
         sides=side_words(about.get("sides")),
         about=about,
     )
+
+
+def counted(run: Any, comparison: Comparison) -> Comparison:
+    """Write a comparison into the run's log of contrasts, and how many were tried into its warnings; in a thread."""
+    from napari_phenolens.run.contrasts import note_contrast, tried_note
+
+    picked_after = bool(comparison.about.get("picked_after"))
+    try:
+        tried = note_contrast(
+            run,
+            comparison.controls,
+            comparison.perturbed,
+            name=comparison.name,
+            by="napari",
+            picked_after=picked_after,
+        )
+    except PhenoLensError as error:
+        return replace(comparison, warnings=(*comparison.warnings, f"This contrast is not counted: {error}."))
+    note = tried_note(tried)
+    warnings = (*comparison.warnings, note) if note else comparison.warnings
+    return replace(comparison, warnings=warnings, about={**comparison.about, "contrasts_tried": tried})
 
 
 def side_words(sides: Any) -> str:

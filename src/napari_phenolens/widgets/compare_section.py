@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QSignalBlocker
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QSizePolicy, QWidget
 
-from napari_phenolens.viewer import roles
-from napari_phenolens.viewer.showing import describe
+from napari_phenolens.viewer import compat, roles
+from napari_phenolens.viewer.describing import describe
 from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.parts import Connections, Section, hint, row
 from napari_phenolens.widgets.tooltips import tip
@@ -29,12 +29,14 @@ class CompareSection(Section):
         self.button = QPushButton("Show side by side")
         self.button.setCheckable(True)
         tip(self.button, "compare.toggle").clicked.connect(self._toggle)
+        self.charts = QPushButton("Charts…")
+        tip(self.charts, "compare.charts").clicked.connect(self._charts)
         self.text = hint()
         self.body.addLayout(row(QLabel("Left"), self.control, QLabel("Right"), self.perturbed, stretch=None))
         layout = self.body.itemAt(0).layout()
         layout.setStretch(1, 1)
         layout.setStretch(3, 1)
-        self.body.addLayout(row(self.button))
+        self.body.addLayout(row(self.button, self.charts))
         self.body.addWidget(self.text)
         events = bench.session.events
         for signal in (events.plate, events.run, events.roles):
@@ -81,6 +83,18 @@ class CompareSection(Section):
         else:
             self._begin()
         self._show()
+
+    def _charts(self) -> None:
+        """Open the charts in a dock of their own; in a window where the viewer has none."""
+        if compat.open_dock(self.bench.viewer, compat.CHARTS) is None:
+            from napari_phenolens.widgets.charts_dock import ChartsDock
+
+            there = self.window().findChild(ChartsDock)
+            if there is None:
+                there = ChartsDock(self.bench)
+                there.setParent(self.window(), Qt.WindowType.Window)
+            there.show()
+            there.raise_()
 
     def _begin(self) -> None:
         pair = (self.control.currentData(), self.perturbed.currentData())

@@ -100,6 +100,7 @@ _BY_IDENTITY = {
         "problem",
         "explanation",
         "blocks",
+        "dictionary",
         "licence",
     )
 }
@@ -131,6 +132,7 @@ class Session:
     contrasts: tuple[Comparison, ...] = ()  # those that are kept side by side, in the order in which they were made
     charts: Mapping[str, Any] = field(default_factory=dict)  # chart -> charting.Charted
     blocks: Any = None  # the table of `napari_phenolens.blocks`, while it is of this plate and these roles
+    dictionary: Any = None  # analysis.DictionaryReport of this run
     licence: Any = None  # weights.LicenceQuestion: a licence that waits for the user's answer
     feature: int | None = None
     said: Mapping[int, Any] = field(default_factory=dict)  # feature -> run.annotations.Annotation

@@ -34,6 +34,7 @@ class Workbench:
         from napari_phenolens.viewer.charting import Charting
         from napari_phenolens.viewer.comparing import Comparing
         from napari_phenolens.viewer.contrasting import Contrasting
+        from napari_phenolens.viewer.dictionary import Dictionaries
         from napari_phenolens.viewer.feature_page import FeaturePage
         from napari_phenolens.viewer.naming import Naming
         from napari_phenolens.viewer.opening import Opening
@@ -67,6 +68,7 @@ class Workbench:
         self.running = Running(self)
         self.weights = Weights(self)
         self.probing = Probing(self)
+        self.dictionary = Dictionaries(self)
         self.picking = Picking(self)
         self.jobs.failed.connect(self._on_failed)
 

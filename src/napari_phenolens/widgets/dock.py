@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 from napari_phenolens.viewer.opening import watch
 from napari_phenolens.viewer.workbench import workbench_for
 from napari_phenolens.widgets.compare_section import CompareSection
+from napari_phenolens.widgets.dictionary_section import DictionarySection
 from napari_phenolens.widgets.explain_section import ExplainSection
 from napari_phenolens.widgets.features_section import FeaturesSection
 from napari_phenolens.widgets.parts import Connections, JobPump, shortcut, undo_shortcuts
@@ -50,6 +51,7 @@ class PhenoLensDock(QWidget):
         self.slots = SlotsSection(self.bench, self._connections)
         self.compare = CompareSection(self.bench, self._connections)
         self.explain = ExplainSection(self.bench, self._connections)
+        self.dictionary = DictionarySection(self.bench, self._connections)
         self.status = StatusLine(self.bench, self._connections)
         self.sections = (
             self.plate,
@@ -60,6 +62,7 @@ class PhenoLensDock(QWidget):
             self.slots,
             self.compare,
             self.explain,
+            self.dictionary,
         )
         inner = QWidget()
         column = QVBoxLayout(inner)

@@ -177,7 +177,8 @@ TIPS: dict[str, tuple[str, str]] = {
     "features.notes": ("All notes on this comparison", "What one must know before believing the table."),
     "features.search": (
         "Search features",
-        "A number (17 or F17), a word (technical, group 3), or a condition: effect > 2, q < 0.05, density < 0.1.",
+        "A number (17 or F17), a word (technical, group 3, starred), a piece of a name or note, or a condition:\n"
+        " effect > 2, q < 0.05, density < 0.1.",
     ),
     "features.grouped": (
         "One row per phenotype",
@@ -189,13 +190,19 @@ TIPS: dict[str, tuple[str, str]] = {
         "Hide technical",
         "Hide features that follow the plate's layout (row, column, edge), not the cells.",
     ),
+    "features.page": (
+        "Feature's page",
+        "Open a dock with all about the chosen feature: its best examples over the plate, features like it,\n"
+        "its histogram in control and perturbed wells, its mean in every well.",
+    ),
     "features.which": (
         "Features or covariates",
         "Covariates are plain measurements, such as cell count and intensity.",
     ),
     "features.table": (
         "Table of features",
-        "Click a row to lay that feature over the cells. Keys: arrows walk, 1 to 3 choose the heatmap slot.",
+        "Click a row to lay that feature over the cells. Keys: arrows walk, 1 to 3 choose the heatmap slot,\n"
+        "* stars, F2 writes a name or a note (so does a double click on it). Right-hand columns: drag the bar below.",
     ),
     "features.export": ("Save the table", "Save the whole table as CSV, as it was computed."),
     "slots.fineness": (

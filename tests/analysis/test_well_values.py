@@ -82,3 +82,13 @@ def test_names_that_are_unknown_or_twice_there() -> None:
 
 def test_shares_of_one_value_for_all() -> None:
     assert WellValues("x", limits=(2.0, 2.0)).shares([2.0]) == 0
+
+
+def test_many_categories_say_that_colours_repeat() -> None:
+    from napari_phenolens.analysis.well_values import HUES, numbers_or_words
+    from napari_phenolens.export.colours import CATEGORIES
+
+    assert len(CATEGORIES) == HUES
+    words = pd.Series([f"compound {i}" for i in range(9)])
+    assert numbers_or_words("compound", words).note.startswith("9 values share 8 colours")
+    assert numbers_or_words("compound", words[:8]).note == ""

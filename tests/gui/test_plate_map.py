@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QWheelEvent
+from qtpy.QtWidgets import QApplication
 
 from napari_phenolens.plate import well_name_of
 from napari_phenolens.widgets.palette import colours_of, ink_on, table
@@ -248,7 +250,7 @@ def test_large_wells_grow_both_ways_and_never_vanish(qtbot: Any) -> None:
     made.resize(1300, 900)
     assert made.cell() > 25
     least = made.minimumSizeHint()
-    assert least.width() >= 48 * 14
+    assert least.width() >= 48 * 12
     made.resize(least)
     for well in ("A01", "AF48", "P24"):
         assert made.well_at(made.rect_of(well).center()) == well
@@ -303,3 +305,35 @@ def test_colours() -> None:
     assert colours_of([5.0], (1.0, 1.0))[0] is not None  # one value for all: no division by zero
     assert ink_on(high).red() == 0
     assert ink_on(low).red() == 255
+
+
+def test_control_and_the_wheel_enlarge_the_large_map(qtbot: Any) -> None:
+    made = PlateMap(large=True)
+    qtbot.addWidget(made)
+    made.set_plate((32, 48), every(32, 48))
+    made.resize(700, 450)
+    before = made.cell()
+    for _ in range(3):
+        wheel(made, 120)
+    made.resize(made.minimumSize())
+    assert made.cell() == pytest.approx(before * 1.2**3, rel=0.02)
+    wheel(made, 120, Qt.KeyboardModifier.NoModifier)  # scrolls
+    assert made.cell() == pytest.approx(before * 1.2**3, rel=0.02)
+    for _ in range(9):
+        wheel(made, -120)
+    assert made.zoom == 1.0
+
+
+def wheel(made: PlateMap, by: int, keys: Any = Qt.KeyboardModifier.ControlModifier) -> None:
+    at = QPointF(made.rect().center())
+    event = QWheelEvent(
+        at,
+        made.mapToGlobal(at),
+        QPoint(),
+        QPoint(0, by),
+        Qt.MouseButton.NoButton,
+        keys,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(made, event)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ ROLE, FEATURE, FIELDS = "role", "feature", "fields"
 COVARIATE, COLUMN = "covariate:", "map:"  # prefixes of the keys of covariates and of the plate map's columns
 Z = " z"  # suffix of a key: as robust z against the controls
 CATEGORIES = 4  # a numeric column of at most so many values is a code, not a scale
+HUES = 8  # colours that categories are told apart by; beyond, they repeat
 DECADES = 100.0  # a positive column that spans more than this is drawn on a logarithmic scale, as doses are
 _QUALITY = re.compile(r"focus|background|saturat|blur|skipped", re.I)
 _FILES = ("file", "path")
@@ -138,7 +139,10 @@ def numbers_or_words(title: str, data: pd.Series) -> WellValues:
     """Give a column of the plate map as a scale where it holds more than a few numbers, else as categories."""
     if pd.api.types.is_numeric_dtype(data) and not pd.api.types.is_bool_dtype(data) and data.nunique() > CATEGORIES:
         return scaled(title, data, log=True)
-    return WellValues(title, categories=data)
+    shown = WellValues(title, categories=data)
+    count = len(shown.levels())
+    note = f"{count} values share {HUES} colours: point at a well to read its own." if count > HUES else ""
+    return replace(shown, note=note)
 
 
 def field_counts(source: Any) -> pd.Series:

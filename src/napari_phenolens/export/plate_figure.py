@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,7 +89,8 @@ class PlateMap:
         lines = 1 if self.shown.limits is not None else -(-max(1, len(swatches)) // _per_line(wide))
         legend = BAR if self.shown.limits is not None else 12 + 18 * lines
         legend += 18 if self.shown.limits is not None and self.roles else 0
-        drawing = Drawing(max(wide, 320) + LEFT + 16, TOP + high + BELOW + legend)
+        notes = textwrap.wrap(self.shown.note, max(wide, 320) // 6)
+        drawing = Drawing(max(wide, 320) + LEFT + 16, TOP + high + BELOW + legend + 15 * len(notes))
         drawing.words((LEFT, 22), self.name[:80], size=15)
         drawing.words((LEFT, 40), self.shown.title[:110], size=12)
         self._labels(drawing, edge)
@@ -96,6 +98,8 @@ class PlateMap:
             for j in range(columns):
                 self._well(drawing, well_name_of(i, j), LEFT + j * edge, TOP + i * edge, edge)
         self._legend(drawing, TOP + high + BELOW, wide, swatches)
+        for n, line in enumerate(notes):
+            drawing.words((LEFT, TOP + high + BELOW + legend + 15 * n + 4), line, size=11)
         return drawing
 
     def _labels(self, drawing: Drawing, edge: float) -> None:

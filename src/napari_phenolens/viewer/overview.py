@@ -183,6 +183,7 @@ class Overview:
         self._unlisten()
         compat.scale_bar(viewer).visible = bar
         compat.look_again(viewer, look)
+        self.bench.session.status = "Back to one well."
 
     def forget(self) -> None:
         """Take the layers out: another plate is opened."""

@@ -134,5 +134,6 @@ class Pairing:
         look = self.bench.side.end()
         compat.text_overlay(self.bench.viewer).visible = self.bench.session.well is not None
         self.bench.session.side_by_side = False
+        self.bench.session.status = "Back to one well."
         if look is not None:  # once the grid's cells have gone from the canvas
             self.bench.jobs.soon(lambda: compat.look_again(self.bench.viewer, look))

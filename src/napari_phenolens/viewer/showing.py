@@ -213,6 +213,8 @@ class Showing:
         """Say how a mosaic's fields lie."""
         s = self.bench.session
         fields = s.plate.wells[picture.well].fields
+        if len(fields) == 1:
+            return f"{picture.well} has one field."
         lie = "at their stage positions" if lay_out(fields).stated else "in a grid: the files state no positions"
         smaller = f", drawn at 1/{picture.step} of their size" if picture.step > 1 else ""
         return f"{picture.well}: {len(fields)} fields {lie}{smaller}. Click a field to see it alone."

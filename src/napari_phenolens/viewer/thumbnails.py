@@ -85,9 +85,11 @@ class Thumbnails:
         self.path = parent / plate_key(plate)
         first = next(field for well in plate.wells.values() for field in well.fields if _readable(field))
         rows, columns = plate.format
-        largest = min(LARGEST, ACROSS // max(rows, columns), max(first.shape) + 16)
-        self.edge = max(16, largest // 16 * 16)
-        self.gap = max(1, self.edge // 64) * 4
+        largest = min(LARGEST, ACROSS // max(rows, columns)) // 16 * 16
+        self.gap = max(1, largest // 64) * 4
+        longest = max(first.shape)
+        drawn = longest // -(-longest // (largest - self.gap))  # at a whole number of pixels a pixel
+        self.edge = -(-(drawn + self.gap) // 16) * 16
         kind = np.dtype(first.dtype)
         dtype = kind if kind in (np.uint8, np.uint16) else np.dtype(np.float32)
         shape = (len(plate.channels), rows * self.edge, columns * self.edge)

@@ -36,8 +36,8 @@ class LargeMap(QWidget):
         self.destroyed.connect(lambda: connections.close())
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """Ask for half a window."""
-        return QSize(900, 420)
+        """Ask for as much as the wells need to be read, and at most half a window."""
+        return QSize(900, min(500, self.panel.map.minimumSizeHint().height() + 60))
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Never make napari's window taller than the screen."""

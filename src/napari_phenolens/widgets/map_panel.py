@@ -9,11 +9,11 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QFileDialog,
+    QHBoxLayout,
     QLabel,
     QMenu,
     QPushButton,
     QSizePolicy,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -72,32 +72,14 @@ class MapPanel(QWidget):
         self.colour.activated.connect(self._choose_colour)
         self.z = QCheckBox("z")
         tip(self.z, "wells.z").clicked.connect(self._choose_z)
-        self.save = QToolButton()
-        self.save.setText("Save…")
+        self.save = small_button("Save…")
         tip(self.save, "wells.save").clicked.connect(self._save)
-        self.open_large = QToolButton()
-        self.open_large.setText("Open large")
+        self.open_large = small_button("Open large")
         tip(self.open_large, "wells.large")
         self.open_large.setVisible(not large)
         self.marks = [self._button(key, text, role) for key, text, role in _MARKS]
         self.reset = self._button("wells.reset", "Reset", None)
-        self.map_room = QVBoxLayout()
-        self.map_room.addWidget(self.map)
-        self.body = QVBoxLayout(self)
-        self.body.setContentsMargins(0, 0, 0, 0)
-        self.body.setSpacing(4)
-        self.body.addLayout(self.map_room, 1 if large else 0)
-        self.body.addWidget(self.readout)
-        self.body.addWidget(self.legend)
-        self.body.addWidget(self.note)
-        tools = (QLabel("Colour by"), self.colour, self.z, self.save, self.open_large)
-        marking = (QLabel("Mark"), *self.marks, self.reset)
-        if large:
-            one = row(*tools, *marking, stretch=1)
-            self.body.addLayout(one)
-        else:
-            self.body.addLayout(row(*tools, stretch=1))
-            self.marked = row(*marking)
+        self._lay_out(large)
         events = bench.session.events
         for signal in (events.plate, events.run):
             connections.connect(signal, self._plate)
@@ -107,6 +89,26 @@ class MapPanel(QWidget):
         connections.connect(events.selected, self._selection)
         connections.connect(events.preview, self.map.set_preview)
         self._plate()
+
+    def _lay_out(self, large: bool) -> None:
+        """Put the parts below the map, or, where height is dear, to its right."""
+        self.map_room = QVBoxLayout()
+        self.map_room.addWidget(self.map)
+        self.side = QVBoxLayout()
+        self.side.setSpacing(4)
+        tools = (QLabel("Colour by"), self.colour, self.z, self.save, self.open_large)
+        self.marked = row(QLabel("Mark"), *self.marks, self.reset)
+        for widget in (self.readout, self.legend, self.note):
+            self.side.addWidget(widget)
+        self.side.addLayout(row(*tools, stretch=1))
+        if large:
+            self.side.addLayout(self.marked)
+            self.side.addStretch(1)
+        body = QHBoxLayout(self) if large else QVBoxLayout(self)
+        body.setContentsMargins(0, 0, 0, 0)
+        body.setSpacing(8 if large else 4)
+        body.addLayout(self.map_room, 2 if large else 0)
+        body.addLayout(self.side, 1 if large else 0)
 
     def _button(self, key: str, text: str, role: str | None) -> QPushButton:
         button = small_button(text)

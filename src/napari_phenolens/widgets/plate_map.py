@@ -17,6 +17,7 @@ from qtpy.QtGui import (
     QPalette,
     QPen,
     QResizeEvent,
+    QWheelEvent,
 )
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
@@ -25,7 +26,7 @@ from napari_phenolens.widgets.palette import ACCENT, NO_VALUE, ROLE_COLOURS, col
 from napari_phenolens.widgets.plate_painter import GAP, Grid, Look, PlatePicture
 
 MAX_CELL, MIN_CELL = 34, 6
-LARGE_MAX, LARGE_MIN = 64, 14  # edges of wells where the map has a dock of its own
+LARGE_MAX, LARGE_MIN = 64, 12  # edges of wells where the map has a dock of its own
 CLICK = 4  # screen pixels: more is a drag
 NO_ROLE = colour("#828282")
 
@@ -62,6 +63,7 @@ class PlateMap(QWidget):
     def __init__(self, parent: QWidget | None = None, *, large: bool = False) -> None:
         super().__init__(parent)
         self.large = large
+        self.zoom = 1.0  # of the large map's wells, by Ctrl and the wheel; the dock scrolls then
         self.picture = PlatePicture()
         self._format = (8, 12)
         self._wells: frozenset[str] = frozenset()
@@ -138,7 +140,7 @@ class PlateMap(QWidget):
         role = self._roles.get(well, "")
         if self._colours is None:
             return Look(ROLE_COLOURS.get(role, NO_ROLE).rgba(), role)
-        return Look(self._colours.get(well, NO_VALUE).rgba(), role, signed=True)
+        return Look(self._colours.get(well, NO_VALUE).rgba(), role)
 
     # ---- geometry -----------------------------------------------------------------------------------------------
     def grid(self) -> Grid:
@@ -150,7 +152,7 @@ class PlateMap(QWidget):
         edge = (self.width() - left - GAP) / columns
         if self.large:
             edge = min(edge, (self.height() - top - GAP) / rows)
-        low, high = (LARGE_MIN, LARGE_MAX) if self.large else (MIN_CELL, MAX_CELL)
+        low, high = (LARGE_MIN * self.zoom, LARGE_MAX) if self.large else (MIN_CELL, MAX_CELL)
         return Grid(self._format, left, top, float(np.clip(edge, low, high)))
 
     def cell(self) -> float:
@@ -174,9 +176,20 @@ class PlateMap(QWidget):
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Give the least size at which wells can be hit."""
-        grid, least = self.grid(), LARGE_MIN if self.large else MIN_CELL
+        grid, least = self.grid(), LARGE_MIN * self.zoom if self.large else MIN_CELL
         rows, columns = self._format
-        return QSize(grid.left + least * columns + GAP, grid.top + least * rows + GAP)
+        return QSize(int(grid.left + least * columns + GAP), int(grid.top + least * rows + GAP))
+
+    def wheelEvent(self, event: QWheelEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Make the large map's wells larger or smaller with Ctrl; else scroll."""
+        if event is None or not self.large or not event.modifiers() & _ADD:
+            super().wheelEvent(event)
+            return
+        edge = self.cell()
+        factor = 1.2 if event.angleDelta().y() > 0 else 1 / 1.2
+        self.zoom = float(np.clip(edge * factor / LARGE_MIN, 1.0, LARGE_MAX / LARGE_MIN))
+        self._fit()
+        event.accept()
 
     def rect_of(self, well: str) -> QRectF:
         """Give the square of a well in widget coordinates."""
@@ -371,6 +384,12 @@ class PlateMap(QWidget):
         """Tell that the mouse has gone."""
         self._point("")
         super().leaveEvent(event)
+
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Keep the height right when the labels' font changes (napari sets its own late)."""
+        super().changeEvent(event)
+        if event is not None and event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._fit()
 
     def event(self, event: QEvent | None) -> bool:
         """Say what a well is when the mouse rests on it."""

@@ -13,7 +13,10 @@ from napari_phenolens.plate import well_name_of
 from napari_phenolens.viewer import roles
 from napari_phenolens.widgets.palette import ink_on
 
-LETTER_CELL = 13  # below this edge a letter cannot be read, and a sign stands for it
+LETTER_CELL, BORDER_CELL = (
+    12,
+    18,
+)  # below these edges letters (a sign stands for them) and kinds of border cannot be told
 GAP = 4
 
 _BORDERS = {
@@ -73,14 +76,11 @@ class Look:
         Empty where it has none.
     mapped : bool
         Whether the plate map has it.
-    signed : bool
-        Whether small wells carry a sign for their role: where colour does not tell it.
     """
 
     fill: int | None
     role: str = ""
     mapped: bool = False
-    signed: bool = False
 
 
 class PlatePicture:
@@ -185,15 +185,15 @@ def _well(painter: QPainter, square: QRectF, look: Look, ink: QColor) -> None:
         return
     fill = QColor.fromRgba(look.fill)
     painter.setBrush(fill)
-    if large and look.role:
-        painter.setPen(QPen(ink, 1.6 if edge >= 18 else 1.1, _BORDERS[look.role]))
+    if look.role and edge >= BORDER_CELL:
+        painter.setPen(QPen(ink, 1.6, _BORDERS[look.role]))
     else:
         painter.setPen(QPen(faint, 1) if large else Qt.PenStyle.NoPen)
     _shape(painter, inner, large)
     if large and look.role:
         painter.setPen(ink_on(fill))
         painter.drawText(square, Qt.AlignmentFlag.AlignCenter, roles.LETTERS[look.role])
-    elif look.role and look.signed:
+    elif look.role:
         _sign(painter, square, look.role, ink_on(fill))
 
 

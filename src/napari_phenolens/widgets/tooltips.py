@@ -42,7 +42,8 @@ TIPS: dict[str, tuple[str, str]] = {
     "wells.save": ("Save the plate map", "Save the plate map as it is shown: picture (PNG, SVG) or table (CSV)."),
     "wells.large": (
         "Open large",
-        "Open the plate map in a dock of its own at the bottom of the window: 1536 wells can be read there.",
+        "Open the plate map in a dock of its own at the bottom of the window: 1536 wells can be read there.\n"
+        "Ctrl and the mouse wheel make them larger still.",
     ),
     "wells.view_field": ("One field", "Show one field of the well."),
     "wells.view_well": (
@@ -205,6 +206,25 @@ TIPS: dict[str, tuple[str, str]] = {
         "* stars, F2 writes a name or a note (so does a double click on it). Right-hand columns: drag the bar below.",
     ),
     "features.export": ("Save the table", "Save the whole table as CSV, as it was computed."),
+    "page.star": ("Star", "Mark this feature as one to come back to; kept with the run."),
+    "page.name": ("Name", "What you call this feature; kept with the run and shown in every table."),
+    "page.note": ("Note", "Anything worth remembering about this feature; kept with the run."),
+    "page.wells": (
+        "Wells of the examples",
+        "Where examples are taken from: the strongest places of all wells, of control wells or of perturbed wells.",
+    ),
+    "page.gallery": (
+        "Examples",
+        "The places where this feature is strongest, at most two a well, outlined where it is active; beside each a\n"
+        "place of the same field without it. Colours and contrast are those on the canvas. Click one to go there.\n"
+        "Keys: arrows walk, Enter goes.",
+    ),
+    "page.map": ("Well means", "This feature's mean activation in every well. Click a well to show it."),
+    "page.similar": ("Similar features", "Click a row to go to that feature."),
+    "page.family": (
+        "Tree of features",
+        "In a nested dictionary: the coarser features that this one goes with, and its finer ones. Click to go there.",
+    ),
     "slots.fineness": (
         "Squares of a heatmap",
         "Finer heatmaps: the field is encoded again with shifted tiles when it is shown, 4 or 16 times as much work.\n"

@@ -77,8 +77,10 @@ class WellsSection(Section):
 
     def _view(self, _value: object = None) -> None:
         s = self.bench.session
+        several = s.plate is not None and any(len(well.fields) > 1 for well in s.plate.wells.values())
+        there = {"field": s.source is not None, "well": several, "plate": s.plate is not None}
         for view, button in self.views.items():
-            button.setEnabled(s.plate is not None if view != "field" else s.source is not None)
+            button.setEnabled(there[view])
             button.setChecked(view == s.view)
         self.field.setEnabled(s.source is not None and s.view != "plate")
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QSignalBlocker, Qt
-from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QSizePolicy, QWidget
+from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QSizePolicy, QSpinBox, QWidget
 
 from napari_phenolens.viewer import compat, roles
 from napari_phenolens.viewer.describing import describe
+from napari_phenolens.viewer.pairing import MOST
 from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.parts import Connections, Section, hint, row
 from napari_phenolens.widgets.tooltips import tip
@@ -29,6 +30,10 @@ class CompareSection(Section):
         self.button = QPushButton("Show side by side")
         self.button.setCheckable(True)
         tip(self.button, "compare.toggle").clicked.connect(self._toggle)
+        self.pairs = QSpinBox()
+        self.pairs.setRange(1, MOST)
+        self.pairs.setPrefix("pairs: ")
+        tip(self.pairs, "compare.pairs").valueChanged.connect(self._pairs)
         self.charts = QPushButton("Charts…")
         tip(self.charts, "compare.charts").clicked.connect(self._charts)
         self.text = hint()
@@ -36,12 +41,13 @@ class CompareSection(Section):
         layout = self.body.itemAt(0).layout()
         layout.setStretch(1, 1)
         layout.setStretch(3, 1)
-        self.body.addLayout(row(self.button, self.charts))
+        self.body.addLayout(row(self.button, self.pairs, self.charts))
         self.body.addWidget(self.text)
         events = bench.session.events
         for signal in (events.plate, events.run, events.roles):
             connections.connect(signal, self._fill)
-        connections.connect(events.side_by_side, self._show)
+        for signal in (events.side_by_side, events.pairs):
+            connections.connect(signal, self._show)
         self._fill()
 
     def _fill(self, _value: object = None) -> None:
@@ -59,10 +65,12 @@ class CompareSection(Section):
     def _show(self, _value: object = None) -> None:
         s = self.bench.session
         there = s.plate is not None and self.control.count() > 1 and self.perturbed.count() > 1
-        for part in (self.button, self.control, self.perturbed):
+        for part in (self.button, self.control, self.perturbed, self.pairs):
             part.setEnabled(there)
         with QSignalBlocker(self.button):
             self.button.setChecked(s.side_by_side)
+        with QSignalBlocker(self.pairs):
+            self.pairs.setValue(s.pairs)
         self.button.setText("Back to one well" if s.side_by_side else "Show side by side")
         if s.plate is None:
             text = (
@@ -99,6 +107,10 @@ class CompareSection(Section):
     def _begin(self) -> None:
         pair = (self.control.currentData(), self.perturbed.currentData())
         self.bench.attempt("Showing side by side", self.bench.showing.side_by_side, *pair)
+
+    def _pairs(self, count: int) -> None:
+        self.bench.session.pairs = count
+        self._again(count)
 
     def _again(self, _index: int) -> None:
         if self.bench.session.side_by_side:

@@ -251,6 +251,11 @@ TIPS: dict[str, tuple[str, str]] = {
         "Show a control well beside a perturbed well: same contrast, same heatmap limits (key Q).\n"
         "Press again to go back.",
     ),
+    "compare.pairs": (
+        "Pairs of wells",
+        "So many control wells beside as many perturbed ones, a pair a row: the chosen wells first, then those nearest\n"
+        "to their side's median. One well can be odd; several show what is common.",
+    ),
     "compare.control": ("Control well", "The well on the left. 'typical' is the one nearest to its side's median."),
     "compare.perturbed": (
         "Perturbed well",

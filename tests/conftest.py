@@ -57,3 +57,15 @@ def shared_data() -> Path:
     if told:
         pytest.fail(f"PHENOLENS_SHARED_DATA is {told}, and there is no such folder", pytrace=False)
     pytest.skip(f"the shared plates are not here: {folder} is missing (set PHENOLENS_SHARED_DATA to their folder)")
+
+
+@pytest.fixture(scope="session")
+def demo_with_cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the demo plate's finished run with its cells stored, a copy made once; tests only read it."""
+    from napari_phenolens import add_cells, open_run
+    from napari_phenolens.demo import demo_plate_path, demo_run_path
+
+    demo_plate_path()
+    folder = tmp_path_factory.mktemp("demo") / "run"
+    add_cells(open_run(shutil.copytree(demo_run_path(), folder)))
+    return folder

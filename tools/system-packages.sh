@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Installs, where they are missing, the Debian packages that Qt, OpenGL and a virtual screen need.
+# Installs, where they are missing, the Debian packages that Qt, OpenGL and a virtual screen need, and a browser for the
+# tests of reports.
 # Does nothing (and says so) where it is no Debian, or not root: the tests that need a screen are then skipped.
 set -euo pipefail
 
 packages=(
-  xvfb xauth
+  xvfb xauth chromium
   libgl1 libegl1 libglx-mesa0 libgl1-mesa-dri libopengl0
   libdbus-1-3 libfontconfig1 libxkbcommon-x11-0
   libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-randr0 libxcb-render-util0

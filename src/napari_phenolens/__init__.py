@@ -62,6 +62,7 @@ _HOME = {
     "open_run": "run",
     "phenotype": "analysis",
     "position_effects": "analysis",
+    "report": "export",
     "similar_features": "analysis",
     "subpopulations": "analysis",
 }
@@ -95,6 +96,7 @@ __all__ = [
     "open_run",
     "phenotype",
     "position_effects",
+    "report",
     "similar_features",
     "subpopulations",
 ]

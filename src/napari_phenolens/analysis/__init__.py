@@ -5,6 +5,7 @@ from __future__ import annotations
 from napari_phenolens.analysis.blocks import block_table, blocks
 from napari_phenolens.analysis.bootstrap import Interval, bootstrap_wells, percentile_interval, resample_weights
 from napari_phenolens.analysis.card import CellCard, cell_card
+from napari_phenolens.analysis.cell_crops import CellCrop, cell_crops
 from napari_phenolens.analysis.cell_reference import CellReference, cell_reference
 from napari_phenolens.analysis.compare import compare
 from napari_phenolens.analysis.concepts import concepts
@@ -46,6 +47,7 @@ __all__ = [
     "ActivitySample",
     "AnalysisError",
     "CellCard",
+    "CellCrop",
     "CellReference",
     "Crop",
     "Design",
@@ -66,6 +68,7 @@ __all__ = [
     "blocks",
     "bootstrap_wells",
     "cell_card",
+    "cell_crops",
     "cell_reference",
     "compare",
     "compare_lenses",

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from napari_phenolens.analysis.errors import AnalysisError
-from napari_phenolens.analysis.places import Place, find_field
+from napari_phenolens.analysis.places import Place, area_weights, find_field
 from napari_phenolens.analysis.protocol import Floats, Ints, RunLike
 from napari_phenolens.errors import PhenoLensError
 
@@ -142,11 +142,7 @@ def _weights(
     y, x = np.nonzero(labels == int(label))
     if label == 0 or len(y) == 0:
         raise AnalysisError(f"no cell {label} in {where}; click on a cell, or pass one of the label image's numbers")
-    # As cells.pooling_weights does, of one cell, and for squares that are no whole number of pixels.
-    rows = np.minimum(((y + 0.5) // scale).astype(np.intp), h - 1)
-    columns = np.minimum(((x + 0.5) // scale).astype(np.intp), w - 1)
-    weights[:] = np.bincount(rows * w + columns, minlength=h * w) / len(y)
-    return weights, (float(y.mean()), float(x.mean())), int(label)
+    return area_weights(y, x, scale, (h, w)), (float(y.mean()), float(x.mean())), int(label)
 
 
 def _directions(

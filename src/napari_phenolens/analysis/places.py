@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from napari_phenolens.analysis.errors import AnalysisError
-from napari_phenolens.analysis.protocol import RunLike
+from napari_phenolens.analysis.protocol import Floats, RunLike
 
 
 def check_well(run: RunLike, well: str) -> str:
@@ -63,6 +66,18 @@ def find_field(run: RunLike, well: str, field: str | int | None) -> Place:
     row = run.field_row(well, field)
     grid, shape = (int(row["h"]), int(row["w"])), (int(row["y"]), int(row["x"]))
     return Place(well, str(row["field"]), grid, shape, float(row["scale"]))
+
+
+def area_weights(y: npt.NDArray[np.intp], x: npt.NDArray[np.intp], scale: float, grid: tuple[int, ...]) -> Floats:
+    """Give each square's share of some pixels' area, (h * w,), sum one; ``scale`` is pixels a square.
+
+    As `cells.pooling_weights` does, of one cell, and for squares that are no whole number of pixels. The last pixels of
+    a field may have no square of their own; they go with the last one.
+    """
+    h, w = grid
+    rows = np.minimum(((y + 0.5) // scale).astype(np.intp), h - 1)
+    columns = np.minimum(((x + 0.5) // scale).astype(np.intp), w - 1)
+    return np.bincount(rows * w + columns, minlength=h * w) / len(y)
 
 
 def check_feature(run: RunLike, feature: int) -> int:

@@ -418,3 +418,39 @@ def test_the_table_is_plain(found: pd.DataFrame) -> None:
     from napari_phenolens.export import plain
 
     assert json.loads(json.dumps(plain({**found.attrs, "rows": records(found)})))["rows"][0]["feature"] == 0
+
+
+def test_wells_treated_alike() -> None:
+    from napari_phenolens.analysis.concept_values import map_concepts
+
+    wells = [well_name_of(0, c) for c in range(12)]
+    plate_map = pd.DataFrame(
+        {
+            "compound": ["DMSO"] * 4 + [f"c{i}" for i in range(8)], "batch": ["a", "b"] * 6, "serial": range(100, 112),
+            "Column": range(12), "file_gfp": [f"{w}.tif" for w in wells],
+        },
+        index=wells,
+    )  # fmt: skip
+    run: Any = CellRun(None, None, None, plate_map, None, None)  # type: ignore[arg-type]
+    found, group = map_concepts(run, wells, wells[:4])
+    # each compound in a well of its own is no class, yet no two of these wells were treated alike
+    assert {c.key for c in found} == {"batch a", "batch b", "serial"}
+    assert group[0] == group[2] != group[1] == group[3]
+    assert len(np.unique(group)) == 10
+
+
+def test_doses_in_two_units_are_one_series() -> None:
+    from napari_phenolens.analysis.concept_values import map_concepts
+
+    wells = [well_name_of(0, c) for c in range(8)]
+    plate_map = pd.DataFrame(
+        {
+            "compound": ["DMSO"] * 2 + ["x"] * 6, "dose": [0, 0, 100, 500, 1, 5, 10, 50],
+            "dose_unit": ["uM", "uM", "nM", "nM", "uM", "uM", "uM", "uM"],
+        },
+        index=wells,
+    )  # fmt: skip
+    run: Any = CellRun(None, None, None, plate_map, None, None)  # type: ignore[arg-type]
+    found, _ = map_concepts(run, wells, wells[:2])
+    assert found[0].key == "x dose" and found[0].unit == "uM"
+    np.testing.assert_allclose(found[0].wells, [0, 0, 0.1, 0.5, 1, 5, 10, 50])

@@ -10,13 +10,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from napari_phenolens.analysis.concept_values import ANNOTATION, GENES, LABEL, Cells, Concept, column_concepts
+from napari_phenolens.analysis.concept_values import (
+    ANNOTATION,
+    GENE_COLUMN,
+    GENES,
+    LABEL,
+    Cells,
+    Concept,
+    column_concepts,
+)
 from napari_phenolens.analysis.errors import AnalysisError
 from napari_phenolens.analysis.protocol import RunLike
 
 GeneSets = Mapping[str, Collection[str]] | pd.DataFrame | str | Path
 _WELL = re.compile(r"^(metadata_)?well(_?(name|id))?$", re.I)
-_GENE = re.compile(r"^(metadata_)?(gene|gene_?symbol|gene_?name|symbol|target|target_?gene)$", re.I)
 
 
 def label_concepts(run: Any, cells: Cells | None, labels: Any) -> Iterator[Concept]:
@@ -138,7 +145,7 @@ def gene_concepts(run: RunLike, wells: Sequence[str], sets: GeneSets, column: st
         Where there is no column of genes, or none of the sets has a gene of the plate.
     """
     table = run.metadata.reindex(list(wells))
-    named = [str(c) for c in table.columns if _GENE.match(str(c))] if column is None else [column]
+    named = [str(c) for c in table.columns if GENE_COLUMN.match(str(c))] if column is None else [column]
     if not named or named[0] not in table.columns:
         raise AnalysisError(
             f"the plate map of {run.plate_name} has no column {column or 'gene'!r}; it has "

@@ -25,6 +25,7 @@ _PLACE = re.compile(
     r"^(metadata_)?(well|row|col|column|plate|barcode|site|field|x|y)(_?(name|id|index|no|number))?$", re.I
 )
 _OTHER = re.compile(r"file|path|url|unit", re.I)
+GENE_COLUMN = re.compile(r"^(metadata_)?(gene|gene_?symbol|gene_?name|symbol|target|target_?gene)$", re.I)
 _COVARIATES = {
     "cell_count": ("cells a field", "cells", "Nuclei found in a field.", "more cells", "fewer cells"),
     "foreground_share": ("share of the field with cells", "", "Foreground patches over all.",
@@ -42,7 +43,7 @@ _PER_CHANNEL = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Concept:
     """Something that wells or cells have more or less of.
 
@@ -83,7 +84,7 @@ class Concept:
         return self.cells is not None or not self.binary or LEAST_OF_CLASS <= known.sum() <= len(known) - LEAST_OF_CLASS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cells:
     """The cells of the wells that are looked at.
 
@@ -190,9 +191,9 @@ def map_concepts(run: RunLike, wells: Sequence[str], controls: Sequence[str]) ->
         A dose for each compound with three doses or more (untreated wells are dose 0), then a class for each value of
         the other columns.
     group : ndarray (n,) int
-        Wells with the same number hold the same entry in every column that is used here.
+        Wells with the same number were treated alike: they hold the same doses, compounds, genes and classes.
     """
-    from napari_phenolens.analysis.dose_series import dose_columns, find_doses
+    from napari_phenolens.analysis.dose_series import compound_columns, dose_columns, find_doses, one_unit
 
     table = run.metadata.reindex(list(wells))
     found: list[Concept] = []
@@ -204,12 +205,12 @@ def map_concepts(run: RunLike, wells: Sequence[str], controls: Sequence[str]) ->
     if series is not None:
         place = {well: i for i, well in enumerate(wells)}
         for compound, part in series.wells.groupby("compound", sort=False):
+            given, unit, problem = one_unit(part["dose"], part["unit"])
             values = np.full(len(wells), np.nan)
-            for well, dose in [*part["dose"].items(), *((w, 0.0) for w in series.untreated)]:
+            for well, dose in [*given.items(), *((w, 0.0) for w in series.untreated)]:
                 if well in place:
                     values[place[str(well)]] = dose
-            if len(np.unique(values[np.isfinite(values)])) >= 3:
-                unit = ", ".join(dict.fromkeys(u for u in part["unit"] if u))
+            if not problem and len(np.unique(values[np.isfinite(values)])) >= 3:
                 found.append(_dose(f"{compound} dose", unit, values))
     used = list(doses)
     for column in map(str, table.columns):
@@ -218,10 +219,12 @@ def map_concepts(run: RunLike, wells: Sequence[str], controls: Sequence[str]) ->
         if column not in doses and (_PLACE.match(column) or _OTHER.search(column)):
             continue
         concepts = list(column_concepts(table[column], MAP if column not in doses else DOSE))
-        if concepts:
+        found += concepts
+        # a compound or gene of its own in every well is no class, but tells treatments apart; a serial number does not
+        repeats = bool(concepts) and table[column].nunique() <= len(wells) / 2
+        if repeats or column in compound_columns(table) or GENE_COLUMN.match(column):
             used.append(column)
-            found += concepts
-    keys = table[list(dict.fromkeys(used))].astype(str).agg("\0".join, axis=1) if used else pd.Series("", table.index)
+    keys = table[list(dict.fromkeys(used))].astype(str).agg("\x1f".join, axis=1) if used else pd.Series("", table.index)
     return found, np.asarray(pd.factorize(keys)[0], np.intp)
 
 

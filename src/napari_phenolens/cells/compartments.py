@@ -19,7 +19,7 @@ _GAP = 1.0
 _RING, _LEAST_RING = 0.25, 3.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Part:
     """The pixels of one compartment of all cells of a field.
 
@@ -55,7 +55,7 @@ class Part:
         return self.sum(values) / self.count
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Compartments:
     """Cells parted into compartments.
 

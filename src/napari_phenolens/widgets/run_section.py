@@ -25,6 +25,7 @@ from napari_phenolens.viewer.running import RunSettings, default_out
 from napari_phenolens.viewer.settings import preferences
 from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.block_choice import BlockChoice
+from napari_phenolens.widgets.fit_options import FitOptions
 from napari_phenolens.widgets.model_choice import ModelChoice
 from napari_phenolens.widgets.parts import Connections, Section, hint, row
 from napari_phenolens.widgets.tooltips import tip
@@ -111,6 +112,7 @@ class RunSection(Section):
         self.unit = QComboBox()
         self.unit.addItems(["patch", "cell", "crop"])
         tip(self.unit, "run.unit")
+        self.fit = FitOptions()
         self.options = QWidget()
         form = QFormLayout(self.options)
         form.setContentsMargins(12, 0, 0, 0)
@@ -119,6 +121,7 @@ class RunSection(Section):
         form.addRow(QLabel("Features per round"), self.per_round)
         form.addRow(QLabel("Channels"), self.channels)
         form.addRow(QLabel("Learn on"), self.unit)
+        form.addRow(self.fit)
         form.addRow(QLabel("Device"), self.device)
         form.addRow(QLabel("Apply lens"), row(self.lens, self.lens_browse, stretch=0))
         self.options.setVisible(False)
@@ -141,6 +144,7 @@ class RunSection(Section):
             channels=self.channels.text().strip(),
             unit=self.unit.currentText(),
             block=self.block.value(),
+            **self.fit.values(),
         )
 
     def _browse(self) -> None:
@@ -231,7 +235,8 @@ class RunSection(Section):
             self.bar.setValue(min(progress.done, progress.total))
         else:
             self.bar.setRange(0, 0)
-        counted = f" {progress.done:,} of {progress.total:,}" if progress.total else ""
+        counts = progress.total and progress.stage != "download"  # its message says megabytes
+        counted = f" {progress.done:,} of {progress.total:,}" if counts else ""
         left = f", about {duration(progress.eta)} left" if progress.eta is not None else ""
         message = f"\n{progress.message}" if progress.message else ""
         self.text.setText(f"{progress.stage}{counted}{left}{message}")
@@ -241,6 +246,8 @@ class RunSection(Section):
             if job.cancelled():
                 kept = "What was computed is kept; Run goes on from there."
                 self.text.setText(f"Cancelled. {kept if job.kind != 'weights' else 'Nothing of the download is kept.'}")
+            elif job.kind == "weights":
+                self._show()
             self._buttons()
 
     def _failed(self, job: Job, problem: object) -> None:

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from napari_phenolens.analysis.protocol import Bools, Floats, Ints
 
-_BINS = 4000  # of |rho|, in which the null is counted
+_BINS = 4000  # of |r|, in which the null is counted
+_AT_ONCE = 16  # shuffles
 
 
 @dataclass(frozen=True)
@@ -159,17 +160,21 @@ def _shuffled(
     """
     from napari_phenolens.analysis.technical import shuffles
 
-    k = b.shape[1]
-    size = (np.abs(seen) - 1e-5).astype(np.float32)
+    m, k = seen.shape
+    size = (np.abs(seen) - 1e-5).astype(np.float32)[:, None, :]
     beyond = np.zeros(seen.shape, np.int64)
     counts = np.zeros(k * _BINS, np.int64)
-    column = (np.arange(k) * _BINS)[None, :]
+    column = (np.arange(k) * _BINS).astype(np.int32)
     varies = np.abs(a).max(axis=0) > 0
-    for order in shuffles(block, n, rng):
-        drawn = np.abs(a.T @ b[order])
-        beyond += drawn >= size
+    orders_of = shuffles(block, n, rng)
+    for start in range(0, n, _AT_ONCE):
+        part = orders_of[start : start + _AT_ONCE]
+        # one product of matrices for several shuffles
+        many = b[part].transpose(1, 0, 2).reshape(len(block), -1)
+        drawn = np.abs(a.T @ many).reshape(m, len(part), k)
+        beyond += (drawn >= size).sum(axis=1)
         if pool:
-            place = np.minimum(drawn[varies] * _BINS, _BINS - 1).astype(np.int64) + column
+            place = np.minimum(drawn[varies] * _BINS, _BINS - 1).astype(np.int32) + column
             counts += np.bincount(place.ravel(), minlength=len(counts))
     if not pool:
         return beyond.astype(np.float64), np.ones(seen.shape)

@@ -206,6 +206,37 @@ TIPS: dict[str, tuple[str, str]] = {
         "* stars, F2 writes a name or a note (so does a double click on it). Right-hand columns: drag the bar below.",
     ),
     "features.export": ("Save the table", "Save the whole table as CSV, as it was computed."),
+    "explain.cell": (
+        "Explain the cell",
+        "Open the dock of the clicked cell: its features among the control cells, what it looks like, its likes.",
+    ),
+    "cell.find": (
+        "Find the cells",
+        "Find nuclei and the cells round them in all fields and store them with the run. Runs in the background and\n"
+        "can be cancelled; what was found is kept.",
+    ),
+    "cell.back": ("Lower rank", "Go to the cell of the next lower rank (key B)."),
+    "cell.forward": ("Higher rank", "Go to the cell of the next higher rank (key N); from none, to the highest."),
+    "cell.order": (
+        "Walk by",
+        "What ranks the cells: how perturbed a model that never saw their well finds them, or the chosen feature.",
+    ),
+    "cell.scope": ("Walk in", "Walk over the cells of all wells, or of the well on show."),
+    "cell.keep": ("Keep", "Keep this cell for the report; press again to let it go."),
+    "cell.copy": ("Copy as text", "Copy all that is said of this cell."),
+    "cell.report": (
+        "Report",
+        "Write the cards of the kept cells (else of this one) as a web page with their pictures.",
+    ),
+    "cell.features": (
+        "Features of the cell",
+        "The leading features of this cell. Click a row to see one over the cells.",
+    ),
+    "cell.missing": ("Missing features", "What most control cells have and this one lacks. Click a row to see one."),
+    "cell.likes": (
+        "Similar cells",
+        "The cells with the most similar codes, all cells looked at. Click one to go there.",
+    ),
     "page.star": ("Star", "Mark this feature as one to come back to; kept with the run."),
     "page.name": ("Name", "What you call this feature; kept with the run and shown in every table."),
     "page.note": ("Note", "Anything worth remembering about this feature; kept with the run."),
@@ -253,7 +284,7 @@ TIPS: dict[str, tuple[str, str]] = {
     ),
     "compare.pairs": (
         "Pairs of wells",
-        "So many control wells beside as many perturbed ones, a pair a row: the chosen wells first, then those nearest\n"
+        "So many control wells beside as many perturbed ones, a pair a row: the chosen first, then those nearest\n"
         "to their side's median. One well can be odd; several show what is common.",
     ),
     "compare.control": ("Control well", "The well on the left. 'typical' is the one nearest to its side's median."),

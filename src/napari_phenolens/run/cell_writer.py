@@ -71,6 +71,7 @@ def add_cells(
     *,
     labels: Given | None = None,
     segmentation: CellSegmentation | None = None,
+    measure: bool = True,
     replace: bool = False,
     progress: ProgressCallback | None = None,
     cancel: CancelCallback | None = None,
@@ -90,6 +91,8 @@ def add_cells(
         without measurements.
     segmentation : CellSegmentation, optional
         Settings of the built-in segmentation; default: `default_segmentation`.
+    measure : bool
+        Measure the concepts of every cell too (`cells.cell_concepts`), which takes most of the time.
     replace : bool
         Replace cells of other labels or settings.
     progress, cancel : callable, optional
@@ -125,7 +128,7 @@ def add_cells(
         raise RunError(f"{folder}: another process is writing these cells; wait for it or stop it") from error
     with held:
         try:
-            _add(run, plate, source, folder, replace, progress, cancel)
+            _add(run, plate, source, folder, measure, replace, progress, cancel)
         finally:
             run.forget_cells()
     return run
@@ -189,17 +192,17 @@ def _plate(run: Run, plate: Plate | None, *, needed: bool) -> Plate | None:
 
 
 def _add(
-    run: Run, plate: Plate | None, source: LabelSource, folder: Path, replace: bool,
+    run: Run, plate: Plate | None, source: LabelSource, folder: Path, measure: bool, replace: bool,
     progress: ProgressCallback | None, cancel: CancelCallback | None,
 ) -> None:  # fmt: skip
-    plan = _plan(run, plate, source)
+    plan = _plan(run, plate if measure else None, source)
     if (folder / "cells.json").exists():
         if replace:
             _clear(folder)
         elif (there := CellPlan.load(folder)) != plan:
             raise RunError(
-                f"{folder} holds cells of another source ({_said(there.source)}; now {_said(plan.source)}); "
-                "replace=True (--replace) puts the new ones in their place"
+                f"{folder} holds other cells ({_said(there)}; now {_said(plan)}); replace=True (--replace) puts the "
+                "new ones in their place"
             )
     if not (folder / "cells.json").exists():
         create_cells(folder, plan)
@@ -229,6 +232,7 @@ def _add(
 
 
 def _plan(run: Run, plate: Plate | None, source: LabelSource) -> CellPlan:
+    """Decide what is stored; measurements where there is a plate to measure."""
     table = run.field_table
     if not len(table):
         raise RunError(f"{run.path}: this run has no results yet, so there are no fields whose cells could be found")
@@ -242,8 +246,9 @@ def _plan(run: Run, plate: Plate | None, source: LabelSource) -> CellPlan:
     return CellPlan(source.describe(), len(run.plan.wells), run.plan.fields, shape, run.n_features, names)
 
 
-def _said(source: dict[str, Any]) -> str:
-    return ", ".join(f"{k} {v}" for k, v in source.items() if v not in (None, [], {}))
+def _said(plan: CellPlan) -> str:
+    said = [f"{k} {v}" for k, v in plan.source.items() if v not in (None, [], {})]
+    return ", ".join([*said, f"{len(plan.measurements)} measurements"])
 
 
 def _clear(folder: Path) -> None:

@@ -12,8 +12,9 @@ from napari_phenolens.analysis.bootstrap import Interval, percentile_interval
 from napari_phenolens.analysis.errors import AnalysisError
 from napari_phenolens.analysis.lens_labels import Wells, gather_wells
 from napari_phenolens.analysis.lens_matching import by_activity, by_atoms, paired
-from napari_phenolens.analysis.lens_measures import over_wells, same_space
+from napari_phenolens.analysis.lens_measures import over_wells
 from napari_phenolens.analysis.lens_report import FIELDS, DictionaryReport, measured
+from napari_phenolens.analysis.lens_structure import same_space
 from napari_phenolens.analysis.metrics import METRICS
 from napari_phenolens.analysis.protocol import Query, RunLike
 from napari_phenolens.analysis.rendering import Place, fitted_wells, sample_fields

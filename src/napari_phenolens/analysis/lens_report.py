@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from napari_phenolens.analysis import lens_measures as measures
+from napari_phenolens.analysis import lens_structure as structure
 from napari_phenolens.analysis.errors import AnalysisError
 from napari_phenolens.analysis.lens_labels import Wells, gather_wells
 from napari_phenolens.analysis.metrics import Findings
@@ -21,6 +22,7 @@ from napari_phenolens.errors import PhenoLensError
 from napari_phenolens.progress import CancelCallback, Progress, ProgressCallback, check_cancelled
 
 FIELDS = 24  # whose tokens are read
+REFIT_TOKENS = 60_000
 NO_TOKENS = "codes are of whole {}s, whose tokens the run does not keep"
 
 
@@ -141,7 +143,7 @@ def measured(
 ) -> DictionaryReport:  # fmt: skip
     """Do what `dictionary_report` does with chosen wells and fields."""
     lens = several[0].lens
-    other_lenses = [measures.lens_of(other) for other in others]
+    other_lenses = [structure.lens_of(other) for other in others]
     features = pd.DataFrame(index=pd.RangeIndex(several[0].n_features, name="feature"))
     found = Findings()
     stages = iter(range(1, 7))
@@ -157,7 +159,7 @@ def measured(
     if unit != "patch":
         why = NO_TOKENS.format(unit)
     elif places:
-        keep = measures.REFIT_TOKENS if refits else 0
+        keep = REFIT_TOKENS if refits else 0
         rendering = render(several, places, keep=keep, progress=progress, cancel=cancel)
     step("reconstruction and use")
     count = "" if rendering is None else f"{len(rendering.places)} fields, {sum(t.n for t in rendering.white):,} tokens"
@@ -166,9 +168,9 @@ def measured(
     step("stability")
     fitted = []
     if refits and rendering is not None and len(rendering.rows) >= 2:
-        fitted = measures.refitted(lens, rendering.rows, refits, progress, cancel)
+        fitted = structure.refitted(lens, rendering.rows, refits, progress, cancel)
     about = f"of them {len(fitted)} fitted on {0 if rendering is None else len(rendering.rows):,} sampled tokens"
-    measures.stability(found, features, lens, other_lenses, fitted, about)
+    structure.stability(found, features, lens, other_lenses, fitted, about)
     step("technical features")
     measures.technical(found, features, several, wells, permutations, seed)
     step("selectivity")
@@ -178,11 +180,11 @@ def measured(
     step("probes")
     probed = measures.probes(found, lens, wells, _mean_tokens(several, wells), seed)
     step("whitening and hierarchy")
-    spectrum = measures.whitening(found, lens)
+    spectrum = structure.whitening(found, lens)
     sampled = None
     if lens.dictionary.levels is not None:
         sampled = _codes(several, places or sample_fields(several, wells.names, FIELDS)[0], cancel)
-    tree = measures.hierarchy(found, features, lens, sampled, permutations, seed, note)
+    tree = structure.hierarchy(found, features, lens, sampled, permutations, seed, note)
     facts = _facts(several, plates, lens, wells, column, plate, seed, permutations)
     facts |= {"fields": 0 if rendering is None else len(rendering.places), "tokens": note}
     missing = rendering.missing if rendering is not None else ""

@@ -10,7 +10,15 @@ from huggingface_hub import constants
 from small_hub import SmallHub
 from tiny_timm import make_weights
 
-from napari_phenolens.encoders import EncoderError, LicenceNotAcceptedError, fetch_weights, load_encoder, memory
+from napari_phenolens.encoders import (
+    EncoderError,
+    LicenceNotAcceptedError,
+    accept_licence,
+    fetch_weights,
+    licence_of,
+    load_encoder,
+    memory,
+)
 from napari_phenolens.encoders.catalogue import OPENPHENOM_HUB
 from napari_phenolens.encoders.hub import HubWeights
 from napari_phenolens.errors import Cancelled
@@ -112,6 +120,34 @@ def test_a_timm_model_comes_from_the_hub(online, tmp_path, monkeypatch):
     encoder = load_encoder("timm:tiny_mae", device="cpu", accept_licence=True)
     assert encoder.sha256 == hashlib.sha256(content).hexdigest() and encoder.licence == "cc-by-nc-4.0"
     assert fetch_weights("timm:tiny_mae").read_bytes() == content
+
+
+def test_a_licence_can_be_read_before_it_is_accepted(online, monkeypatch, capsys):
+    from napari_phenolens.cli import main
+
+    repo = OPENPHENOM_HUB.repo
+    online.files |= {f"{repo}/LICENSE": b"the whole licence", "lab/model/README.md": b"license: mit"}
+    assert weights().licence_text(online.url) == "license: mit"  # no licence file: the model card
+    with pytest.raises(EncoderError, match=r"there is none.*read it at https://example.org/lab/old"):
+        weights("lab/old").licence_text(online.url)
+    monkeypatch.setattr(constants, "ENDPOINT", online.url)
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", online.url + "/{repo_id}/resolve/{revision}/{filename}"
+    )
+    about = licence_of("openphenom")
+    assert (about.name, about.url, about.source) == (
+        OPENPHENOM_HUB.licence, OPENPHENOM_HUB.licence_url, OPENPHENOM_HUB.url,
+    )  # fmt: skip
+    assert about.asks and about.download and not about.here
+    with pytest.raises(SystemExit) as ended:
+        main(["encoders", "openphenom", "--licence"])
+    said = capsys.readouterr().out
+    assert ended.value.code == 0 and "the whole licence" in said and "--accept-licence" in said
+    assert not memory.config_file().exists()
+    accept_licence("openphenom")
+    assert not licence_of("openphenom").asks
+    own = licence_of("camae-micro")
+    assert own.here and not own.asks and not own.download
 
 
 def test_a_damaged_memory_is_named(tmp_path):

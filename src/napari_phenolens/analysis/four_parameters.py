@@ -15,7 +15,7 @@ from napari_phenolens.analysis.protocol import Floats, Ints
 
 REACH = 10.0  # ec50 is searched from a tenth of the lowest dose above 0 to ten times the highest
 HILL = (0.3, 8.0)  # flatter is a straight line over any usual series, steeper a step between two doses
-STARTS = 4
+STARTS = 3
 GRID = (61, 15)
 _ROUNDS = 9
 
@@ -190,7 +190,7 @@ def fit(series: Series) -> Curves:
         return out
 
     inner = np.clip(starts, ends[0] + 1e-6, ends[1] - 1e-6)
-    fitted = [least_squares(residuals, start, bounds=ends) for start in inner]
+    fitted = [least_squares(residuals, start, bounds=ends, max_nfev=50) for start in inner]
     best = min(fitted, key=lambda found: float(found.cost))
     return _plateaus(series, means, np.asarray(best.x)[None])
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 import qtpy
-from qtpy.QtCore import QEvent, QRectF, QSize, Qt
-from qtpy.QtGui import QColor, QImage, QPainter, QPalette, QShowEvent
+from qtpy.QtCore import QEvent, QRectF, Qt
+from qtpy.QtGui import QColor, QPainter, QPalette, QShowEvent
 from qtpy.QtSvg import QSvgGenerator
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
@@ -224,29 +224,26 @@ class Chart(QWidget):
                 self._paint(part, kind)
 
     def _paint(self, path: Path, kind: str) -> None:
-        """Draw in black and let Qt paint it; pyqtgraph's own SVG exporter fails on filled bands (0.14)."""
+        """Draw in black on white: a PNG by pyqtgraph, an SVG by Qt (pyqtgraph 0.14 fails on filled bands)."""
         self._for_paper = True
         try:
             self.refresh()
-            size = self.view.size()
-            if kind == ".svg":
-                canvas = QSvgGenerator()
-                canvas.setFileName(str(path))
-                canvas.setSize(size)
-                canvas.setViewBox(self.view.rect())
-                self._render(canvas, size)
-            else:
-                canvas = QImage(size * max(1, round(SAVED_WIDTH / max(size.width(), 1))), QImage.Format.Format_RGB32)
-                canvas.fill(QColor(255, 255, 255))
-                self._render(canvas, canvas.size())
-                if not canvas.save(str(path), "PNG"):
-                    raise PhenoLensError(f"{path} cannot be written; choose another folder")
+            if kind == ".png":
+                from pyqtgraph.exporters import ImageExporter
+
+                exporter = ImageExporter(self.view.scene())
+                exporter.parameters()["width"] = SAVED_WIDTH
+                exporter.parameters()["background"] = QColor(255, 255, 255)
+                exporter.export(str(path))
+                return
+            canvas = QSvgGenerator()
+            canvas.setFileName(str(path))
+            canvas.setResolution(self.view.logicalDpiX())
+            canvas.setSize(self.view.size())
+            canvas.setViewBox(self.view.rect())
+            painter = QPainter(canvas)
+            self.view.scene().render(painter, QRectF(self.view.rect()), self.view.viewRect())
+            painter.end()
         finally:
             self._for_paper = False
             self.refresh()
-
-    def _render(self, canvas: Any, size: QSize) -> None:
-        painter = QPainter(canvas)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        self.view.scene().render(painter, QRectF(0, 0, size.width(), size.height()), self.view.viewRect())
-        painter.end()

@@ -28,7 +28,9 @@ class ContrastsChart(Chart):
         super().__init__(bench, connections, parent)
         self.list = QListWidget()
         tip(self.list, "contrasts.list")
-        self.list.setMaximumHeight(92)
+        self.list.setMaximumHeight(110)
+        self.list.setWordWrap(True)
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.itemActivated.connect(self._show_item)
         self.list.itemClicked.connect(self._show_item)
         self.rename, self.remove = QPushButton("Rename…"), QPushButton("Remove")
@@ -117,7 +119,7 @@ class ContrastsChart(Chart):
                 "Make a second contrast above, then its effects are drawn against those of the first."
             )  # fmt: skip
         a, b = contrasts[self.across.currentIndex()], contrasts[self.up.currentIndex()]
-        plot = self.plot(left=f"effect: {b.name}", bottom=f"effect: {a.name}")
+        plot = self.plot(left=f"effect: {short(b.name)}", bottom=f"effect: {short(a.name)}")
         x, y = both["effect_a"].to_numpy(dtype=float), both["effect_b"].to_numpy(dtype=float)
         ends = np.array([min(x.min(), y.min(), 0), max(x.max(), y.max(), 0)])
         self.line(plot, ends, ends, PALE, 1, Qt.PenStyle.DashLine)
@@ -139,6 +141,11 @@ class ContrastsChart(Chart):
 
     def _tell(self, feature: int, x: float, y: float) -> str:
         return f"F{feature}: {x:.2f} and {y:.2f}"
+
+
+def short(name: str, most: int = 26) -> str:
+    """Cut a name to what fits along an axis."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def said(kept: Comparison) -> str:

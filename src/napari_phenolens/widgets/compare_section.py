@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QSignalBlocker, Qt
-from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QSizePolicy, QSpinBox, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDockWidget,
+    QLabel,
+    QMainWindow,
+    QPushButton,
+    QSizePolicy,
+    QSpinBox,
+    QWidget,
+)
 
 from napari_phenolens.viewer import compat, roles
 from napari_phenolens.viewer.describing import describe
@@ -94,7 +103,10 @@ class CompareSection(Section):
 
     def _charts(self) -> None:
         """Open the charts in a dock of their own; in a window where the viewer has none."""
-        if compat.open_dock(self.bench.viewer, compat.CHARTS) is None:
+        there = compat.open_dock(self.bench.viewer, compat.CHARTS)
+        if there is not None:
+            share_height(self, there)
+        else:
             from napari_phenolens.widgets.charts_dock import ChartsDock
 
             there = self.window().findChild(ChartsDock)
@@ -115,3 +127,19 @@ class CompareSection(Section):
     def _again(self, _index: int) -> None:
         if self.bench.session.side_by_side:
             self._begin()
+
+
+def share_height(widget: QWidget, other: QWidget) -> None:
+    """Give the docks of two widgets that lie above each other the same height."""
+    docks = [dock_of(widget), dock_of(other)]
+    window = widget.window()
+    if None not in docks and isinstance(window, QMainWindow):
+        window.resizeDocks(docks, [1, 1], Qt.Orientation.Vertical)
+
+
+def dock_of(widget: QWidget) -> QDockWidget | None:
+    """Find the dock that a widget lies in."""
+    parent = widget.parentWidget()
+    while parent is not None and not isinstance(parent, QDockWidget):
+        parent = parent.parentWidget()
+    return parent

@@ -61,8 +61,8 @@ _LIGHT = {
                         "together.", "more uneven {c} in {p}", "more even {c} in {p}"),
     "contrast": Words("contrast of {c} in {p}", "grey levels²", "Haralick's contrast: mean squared difference of two "
                       f"pixels {OFFSET} px apart, in quarters of the cell's mean light.",
-                      "{c} with more contrast in {p}",
-                      "{c} with less contrast in {p}"),
+                      "more contrast of {c} in {p}",
+                      "less contrast of {c} in {p}"),
     "homogeneity": Words("fine smoothness of {c} in {p}", "", "Haralick's homogeneity: how alike two pixels "
                          f"{OFFSET} px apart are.", "smoother {c} in {p}", "rougher {c} in {p}"),
     "entropy": Words("disorder of {c} in {p}", "bits", "Haralick's entropy of the pairs of grey levels "

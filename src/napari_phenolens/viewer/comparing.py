@@ -162,6 +162,11 @@ class Comparing:
                 return str((values - values.median()).abs().idxmin())
         return wells[len(wells) // 2]
 
+    @property
+    def profiles(self) -> pd.DataFrame | None:
+        """The mean activations of all wells, wells x features; None before a comparison."""
+        return self._profiles
+
     def feature_values(self, feature: int | None) -> pd.Series | None:
         """Give a feature's mean activation of every well; None where there is none yet."""
         if self._profiles is None or feature is None or feature not in self._profiles.columns:

@@ -2,56 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from qtpy.QtCore import QItemSelectionModel, QModelIndex, QSignalBlocker, Qt, QTimer
-from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QCheckBox,
     QComboBox,
     QFileDialog,
-    QHeaderView,
     QLineEdit,
     QPushButton,
-    QTableView,
     QToolButton,
     QWidget,
 )
 
+from napari_phenolens.viewer import compat
 from napari_phenolens.viewer.comparing import FEATURE
+from napari_phenolens.viewer.feature_page import DOCK as FEATURE_DOCK
 from napari_phenolens.viewer.session import PHENOTYPE
 from napari_phenolens.viewer.workbench import Workbench
-from napari_phenolens.widgets.effect_delegate import EffectDelegate
 from napari_phenolens.widgets.feature_model import FeatureModel
+from napari_phenolens.widgets.feature_table import FeatureTable
 from napari_phenolens.widgets.parts import Connections, Section, hint, row
 from napari_phenolens.widgets.tooltips import tip
+from napari_phenolens.widgets.well_bars import WellBars
 from napari_phenolens.widgets.well_plot import WellPlot
 
 WAIT_MS = 120
-_WIDTHS = {
-    "feature": 52,
-    "covariate": 130,
-    "effect": 108,
-    "auroc": 50,
-    "q": 48,
-    "group": 44,
-    "technical": 36,
-    "density": 50,
-}
-
-
-class _Table(QTableView):
-    """A table in which the keys 1 to 3 choose a heatmap slot."""
-
-    slot_key: Callable[[int], None] | None = None
-
-    def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Hand the digits on."""
-        if event is not None and event.text() in {"1", "2", "3"} and self.slot_key is not None:
-            self.slot_key(int(event.text()) - 1)
-            return
-        super().keyPressEvent(event)
 
 
 class FeaturesSection(Section):
@@ -65,12 +39,14 @@ class FeaturesSection(Section):
         tip(self.compare_button, "features.compare").clicked.connect(self._compare)
         self.export_button = QPushButton("Save…")
         tip(self.export_button, "features.export").clicked.connect(self._export)
+        self.page_button = QPushButton("Page…")
+        tip(self.page_button, "features.page").clicked.connect(self.open_page)
         self.which = QComboBox()
         self.which.addItems(["Features", "Covariates"])
         self.which.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         tip(self.which, "features.which").currentIndexChanged.connect(self._fill)
         self.search = QLineEdit()
-        self.search.setPlaceholderText("Search: F17, effect > 2, q < 0.05 …")
+        self.search.setPlaceholderText("Search: F17, a name, effect > 2, q < 0.05, starred …")
         self.search.setClearButtonEnabled(True)
         tip(self.search, "features.search")
         self._timer = QTimer(self)
@@ -90,7 +66,7 @@ class FeaturesSection(Section):
         self._build_table()
         self.plot = WellPlot()
         self.body.addWidget(self.empty)
-        self.body.addLayout(row(self.compare_button, self.which, self.export_button))
+        self.body.addLayout(row(self.compare_button, self.which, self.export_button, self.page_button))
         self.body.addWidget(self.sides)
         self.body.addWidget(self.warnings)
         self.body.addWidget(self.more)
@@ -104,33 +80,22 @@ class FeaturesSection(Section):
         for signal in (events.plate, events.run, events.roles):
             connections.connect(signal, self._state)
         connections.connect(events.feature, self._feature)
+        connections.connect(events.said, self.model.set_said)
+        connections.connect(events.said, self._resay)
+        self.model.set_said(bench.session.said)
         for signal in (events.covariate, events.score, events.colour_by):
             connections.connect(signal, self._plot_values)
         self._comparison()
 
     def _build_table(self) -> None:
         self.model = FeatureModel(self)
-        self.table = _Table()
-        self.table.setModel(self.model)
+        self.table = FeatureTable(self.model)
         tip(self.table, "features.table")
         self.table.slot_key = self._to_slot
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setItemDelegate(EffectDelegate(self.table))
-        self.table.setShowGrid(False)
-        self.table.setWordWrap(False)
-        self.table.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.table.setMinimumHeight(210)
-        self.table.setMaximumHeight(260)
-        vertical = self.table.verticalHeader()
-        vertical.setVisible(False)
-        vertical.setDefaultSectionSize(24)
-        header = self.table.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        header.setStretchLastSection(True)
-        header.setMinimumSectionSize(30)
-        header.setSortIndicatorShown(False)
-        header.sectionClicked.connect(self._sort)
+        self.table.star_key = self._star
+        self.table.clicked.connect(self._clicked)
+        self.model.said.connect(self._say)
+        self.table.horizontalHeader().sectionClicked.connect(self._sort)
         self._sorted: tuple[int, Qt.SortOrder] | None = None
         self.table.selectionModel().currentRowChanged.connect(self._chosen)
 
@@ -141,6 +106,7 @@ class FeaturesSection(Section):
         for part in (
             self.which,
             self.export_button,
+            self.page_button,
             self.sides,
             self.search,
             self.grouped,
@@ -189,7 +155,12 @@ class FeaturesSection(Section):
                 tuple(self.bench.comparing._side("perturbed", "positive")),
             )
             if now != (comparison.controls, comparison.perturbed):
-                self.empty.setText("The wells have changed since this table was made: press Compare again.")
+                other = comparison.about.get("by") in ("values", "selection")
+                self.empty.setText(
+                    f"This is the contrast {comparison.name}; Compare again goes back to the wells' roles."
+                    if other
+                    else "The wells have changed since this table was made: press Compare again."
+                )
                 self.empty.setVisible(True)
 
     def _fill(self, _value: object = None) -> None:
@@ -199,11 +170,12 @@ class FeaturesSection(Section):
             return
         others = comparison.covariates if self.which.currentIndex() == 1 else None
         covariates = others is not None
-        self.model.set_table(comparison.features if others is None else others)
+        profiles = self.bench.comparing.profiles
+        bars = None if profiles is None else WellBars(profiles, self.bench.session.roles)
+        self.model.set_table(comparison.features if others is None else others, bars)
         self._sorted = None
         self.table.horizontalHeader().setSortIndicatorShown(False)
-        for i, column in enumerate(self.model.columns):
-            self.table.setColumnWidth(i, _WIDTHS.get(column.key, 60))
+        self.table.fit_columns()
         self.grouped.setEnabled(not covariates)
         self.hide_technical.setEnabled(not covariates)
         self._filter()
@@ -239,7 +211,8 @@ class FeaturesSection(Section):
             if place < 0:
                 selection.clear()
             else:
-                index = self.model.index(place, 0)
+                now = self.table.currentIndex()  # its column stays: F2 writes there
+                index = self.model.index(place, now.column() if now.isValid() else self.model.column_of("feature"))
                 flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
                 selection.setCurrentIndex(index, flags)
                 self.table.scrollTo(index)
@@ -298,6 +271,30 @@ class FeaturesSection(Section):
             s.covariate = str(name)
             s.colour_by = f"covariate:{name}"
 
+    def _clicked(self, index: QModelIndex) -> None:
+        if self.model.columns[index.column()].key == "star":
+            self._star(index.row())
+
+    def _star(self, row_number: int | None = None) -> None:
+        """Star the feature of a row, or take its star away; by default the chosen one's."""
+        s = self.bench.session
+        feature = s.feature if row_number is None else self.model.value(row_number, "feature")
+        if feature is not None and self.which.currentIndex() == 0:
+            starred = self.bench.naming.of(int(feature)).star
+            self._say(int(feature), "star", not starred)
+
+    def _say(self, feature: int, key: str, value: object) -> None:
+        self.bench.attempt("Naming a feature", lambda: self.bench.naming.say(feature, **{key: value}))
+
+    def _resay(self, _value: object = None) -> None:
+        """Show what fits a search for names again, once something was renamed."""
+        if self.search.text() and not self.table.writing:
+            self._filter()
+
+    def open_page(self) -> None:
+        """Open the dock that tells all about the chosen feature."""
+        compat.open_dock(self.bench.viewer, FEATURE_DOCK)
+
     def _to_slot(self, slot: int) -> None:
         feature = self.bench.session.feature
         if feature is not None:
@@ -309,5 +306,5 @@ class FeaturesSection(Section):
             return
         path, _ = QFileDialog.getSaveFileName(self, "Save the table", "features.csv", "CSV (*.csv)")
         if path:
-            table = comparison.covariates if self.which.currentIndex() == 1 else comparison.features
+            table = self.model.table.drop(columns=["star", "note"], errors="ignore")
             self.bench.attempt("Saving the table", self.bench.comparing.save, table, path)

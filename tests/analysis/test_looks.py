@@ -70,7 +70,7 @@ def test_cells_are_told_by_models_that_never_saw_their_well():
 
 
 def test_probabilities_are_at_even_priors_whatever_the_numbers():
-    run, state = plate(perturbed=4, shift=0.5, cells=60, spread=0.0)
+    run, _ = plate(perturbed=4, shift=0.5, cells=60, spread=0.0)
     found = looks(run, None, "compound == 'drug'")
     cells = found.cells
     assert len(found.perturbed) == 4 and len(found.controls) == 12

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage as ndi
 
-from napari_phenolens.cells import CellsError, CellSegmentation, locate_cells, pooling_weights
+from napari_phenolens.cells import CellSegmentation, CellsError, locate_cells, pooling_weights
 
 CHANNELS = ("DNA", "Actin")
 

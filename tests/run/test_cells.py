@@ -92,7 +92,9 @@ def test_a_cells_alignment_is_the_mean_of_its_map(with_cells):
     for feature in features:
         small = heatmap(run, "B01", "2", feature, kind="alignment").values.astype(float)
         # every pixel of a cell looks up its patch: the mean over pixels is the one by area
-        rows, columns = (np.minimum(np.arange(n) // run.patch, m - 1) for n, m in zip(labels.shape, small.shape))
+        rows, columns = (
+            np.minimum(np.arange(n) // run.patch, m - 1) for n, m in zip(labels.shape, small.shape, strict=True)
+        )
         each = small[rows[:, None], columns[None, :]]
         means = np.bincount(labels.ravel(), each.ravel()) / np.maximum(np.bincount(labels.ravel()), 1)
         np.testing.assert_allclose(table[feature], means[mine["label"]], atol=1e-5)

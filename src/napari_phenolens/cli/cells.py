@@ -110,7 +110,7 @@ def subpopulations(
         from napari_phenolens.export import export_comparison
 
         each = found.cells.join(found.looks.cells[["side", "score", "rank", "probability"]])
-        each.attrs = {**summary}
+        each.attrs.update(summary)
         export_comparison(each, out)
     if as_json:
         output.print_json({**summary, "rows": output.records(found.wells)})

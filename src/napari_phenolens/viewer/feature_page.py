@@ -232,6 +232,15 @@ class FeaturePage:
                 shown[channel] = (colour, tuple(float(v) for v in layer.contrast_limits))
         return shown
 
+    def step(self, by: int) -> None:
+        """Choose the feature that follows (1) or precedes (-1) in the ranking; the first where none is chosen."""
+        s = self.bench.session
+        if s.comparison is None or not len(s.comparison.features):
+            raise PhenoLensError("there is no ranking to walk through: press Compare first (step 5)")
+        ranked = s.comparison.features["feature"].tolist()
+        now = ranked.index(s.feature) + by if s.feature in ranked else 0
+        self.bench.showing.feature(int(ranked[now % len(ranked)]))
+
     def go(self, crop: Crop) -> None:
         """Show the field of a crop, its middle in the middle, near enough to see it."""
         s = self.bench.session

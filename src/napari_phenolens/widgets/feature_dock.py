@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from qtpy.QtCore import QEvent, QSignalBlocker, QSize, Qt, Signal
-from qtpy.QtGui import QFocusEvent
+from qtpy.QtGui import QFocusEvent, QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QComboBox,
     QFrame,
@@ -99,6 +99,10 @@ class FeatureDock(QWidget):
             page.unwatch()
 
         self.destroyed.connect(gone)
+        for key, by in (("N", 1), ("Shift+N", -1)):
+            shortcut = QShortcut(QKeySequence(key), self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(lambda step=by: self._step(step))
         self.bench.page.watch()
         self._show()
 
@@ -111,6 +115,14 @@ class FeatureDock(QWidget):
         font.setBold(True)
         font.setPointSizeF(font.pointSizeF() * 1.3)
         self.title.setFont(font)
+        self.former, self.following = QToolButton(), QToolButton()
+        for button, arrow, key, by in (
+            (self.former, Qt.ArrowType.LeftArrow, "page.former", -1),
+            (self.following, Qt.ArrowType.RightArrow, "page.following", 1),
+        ):
+            button.setArrowType(arrow)
+            button.setAutoRaise(True)
+            tip(button, key).clicked.connect(lambda _checked=False, step=by: self._step(step))
         self.star = QToolButton()
         self.star.setAutoRaise(True)
         tip(self.star, "page.star").clicked.connect(self._star)
@@ -127,7 +139,7 @@ class FeatureDock(QWidget):
         inside = QVBoxLayout(self.head)
         inside.setContentsMargins(0, 0, 0, 0)
         inside.setSpacing(4)
-        inside.addLayout(row(self.title, self.star, self.name, stretch=2))
+        inside.addLayout(row(self.former, self.following, self.title, self.star, self.name, stretch=4))
         inside.addWidget(self.figures)
         inside.addWidget(self.note)
 
@@ -290,6 +302,9 @@ class FeatureDock(QWidget):
     # ---- intents ------------------------------------------------------------------------------------------------
     def _choose(self, feature: int) -> None:
         self.bench.attempt("Showing the heatmap", self.bench.showing.feature, feature)
+
+    def _step(self, by: int) -> None:
+        self.bench.attempt("Choosing a feature", self.bench.page.step, by)
 
     def _say(self, **said: Any) -> None:
         page = self.bench.session.page

@@ -20,7 +20,7 @@ from napari_phenolens.viewer.session import PHENOTYPE
 from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.feature_model import FeatureModel
 from napari_phenolens.widgets.feature_table import FeatureTable
-from napari_phenolens.widgets.parts import Connections, Section, hint, row
+from napari_phenolens.widgets.parts import Connections, Section, hint, row, set_beside
 from napari_phenolens.widgets.tooltips import tip
 from napari_phenolens.widgets.well_bars import WellBars
 from napari_phenolens.widgets.well_plot import WellPlot
@@ -292,8 +292,10 @@ class FeaturesSection(Section):
             self._filter()
 
     def open_page(self) -> None:
-        """Open the dock that tells all about the chosen feature."""
-        compat.open_dock(self.bench.viewer, FEATURE_DOCK)
+        """Open the dock that tells all about the chosen feature, beside this one or, without room, as a tab."""
+        page = compat.open_dock(self.bench.viewer, FEATURE_DOCK)
+        if page is not None:
+            set_beside(self, page)
 
     def _to_slot(self, slot: int) -> None:
         feature = self.bench.session.feature

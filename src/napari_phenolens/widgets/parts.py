@@ -7,7 +7,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject, Qt, QTimer
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDockWidget, QHBoxLayout, QLabel, QMainWindow, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
 from napari_phenolens.viewer.jobs import Jobs
@@ -107,6 +107,29 @@ class Section(QWidget):
         """Set the line at the right of the title."""
         self._summary.setText(text)
         self._summary.setToolTip(text)
+
+
+WIDE = 1500  # px of a window that has room for two docks side by side
+
+
+def set_beside(one: QWidget, other: QWidget) -> None:
+    """Put a widget's dock beside that of another in a wide window, else as a tab on it, and bring it to the front."""
+    docks = []
+    for widget in (one, other):
+        parent: QWidget | None = widget
+        while parent is not None and not isinstance(parent, QDockWidget):
+            parent = parent.parentWidget()
+        docks.append(parent)
+    if docks[0] is None or docks[1] is None or docks[0] is docks[1]:
+        return
+    window = docks[0].parentWidget()
+    if isinstance(window, QMainWindow) and not docks[1].isFloating():
+        if window.width() >= WIDE:
+            window.splitDockWidget(docks[0], docks[1], Qt.Orientation.Horizontal)
+        else:
+            window.tabifyDockWidget(docks[0], docks[1])
+    docks[1].show()
+    docks[1].raise_()
 
 
 def hint(text: str = "") -> QLabel:

@@ -237,6 +237,8 @@ TIPS: dict[str, tuple[str, str]] = {
         "Similar cells",
         "The cells with the most similar codes, all cells looked at. Click one to go there.",
     ),
+    "page.former": ("Previous feature", "Go to the feature before this one in the ranking (keys Shift+N)."),
+    "page.following": ("Next feature", "Go to the feature after this one in the ranking (key N)."),
     "page.star": ("Star", "Mark this feature as one to come back to; kept with the run."),
     "page.name": ("Name", "What you call this feature; kept with the run and shown in every table."),
     "page.note": ("Note", "Anything worth remembering about this feature; kept with the run."),

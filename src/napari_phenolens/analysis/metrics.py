@@ -59,7 +59,7 @@ METRICS: dict[str, Metric] = {
         "Gao et al. 2024",
     ),
     "fvu_tokens": Metric(
-        "unexplained, tokens", "reconstruction", "lower",
+        "FVU, encoder's tokens", "reconstruction", "lower",
         "Squared error over the variance, after taking tokens and reconstructions back through the whitening, so that "
         "lenses with other whitenings of one encoder can be compared. Directions in which controls vary much weigh "
         "most here.",
@@ -77,7 +77,7 @@ METRICS: dict[str, Metric] = {
         "Donhauser et al. 2025",
     ),
     "fvu_set_aside": Metric(
-        "unexplained, set aside", "reconstruction", "lower",
+        "FVU, set aside", "reconstruction", "lower",
         "Squared error over the variance, over tokens that were drawn for the fit and not trained on.",
         "Gao et al. 2024",
     ),

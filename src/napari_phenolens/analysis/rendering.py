@@ -120,7 +120,7 @@ def render(
     from napari_phenolens.dictionary.tally import Tally
 
     lens = runs[0].lens
-    dictionary, whitening = lens.dictionary, lens.whitening
+    dictionary = lens.dictionary
     white: dict[tuple[int, str], Any] = {}
     tokens: dict[tuple[int, str], Any] = {}
     rows: list[npt.NDArray[np.float16]] = []
@@ -146,6 +146,7 @@ def render(
             back = dictionary.decode(index, value)
             key = i, well
             white.setdefault(key, Tally(x.shape[1], dictionary.m)).add(x / length, back, index, value)
+            whitening = runs[i].lens.whitening  # of a lens that aligns plates, the plate's own
             plain, rendered = whitening.inverse(x), whitening.inverse(back * length)
             tokens.setdefault(key, Tally(plain.shape[1], dictionary.m)).add(plain, rendered, index, value)
             if keep:

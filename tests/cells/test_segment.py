@@ -43,6 +43,22 @@ def test_edges_part_cells_that_touch() -> None:
     assert set(np.unique(cells)) == {0, left, right, alone}
 
 
+def test_a_stain_that_moves_into_the_nucleus_leaves_the_cell_its_cytoplasm() -> None:
+    image = drawn()
+    moved = image.copy()
+    y, x = np.mgrid[:96, :128]
+    moved[1] = 104.0
+    moved[1][np.hypot(y - 30, x - 64) < 26] = 130.0  # what is left in the cytoplasm of the right cell
+    moved[1][np.hypot(y - 30, x - 64) < 8] = 900.0
+    moved[1][np.hypot(y - 30, x - 26) < 15] = 500.0
+    moved[1] = ndi.gaussian_filter(moved[1], 1.0)
+    rule = CellSegmentation("DNA", 22.0, ("Actin",))
+    nuclei = rule.nuclei(image, CHANNELS)
+    before, after = (rule.cells(each, CHANNELS, nuclei) for each in (image, moved))
+    right = nuclei[30, 64]
+    assert (after == right).sum() > 0.8 * (before == right).sum() > 4 * (nuclei == right).sum()
+
+
 def test_a_threshold_ends_cells_where_their_stain_does() -> None:
     image = drawn()
     rule = CellSegmentation.fit([image], CHANNELS, reach=22.0, by_stain=True)

@@ -17,8 +17,11 @@ from napari_phenolens.progress import CancelCallback
 
 Labels = NDArray[np.int32]
 
-# tried on four wells of a demo plate of another seed: overlap with the drawn cells 0.70, by distance alone 0.69
+# tried on five wells of a demo plate of another seed: overlap with the drawn cells 0.67, by distance alone 0.64
 STIFFNESS = 4.0
+# Share of the reach round a nucleus where edges do not count. A stain that has moved into the nucleus ends at its rim:
+# in two wells of BBBC013 a fifth of the cells were then their nucleus alone, and their cytoplasm the neighbour's.
+_RIM = 0.2
 SMOOTH = 1.0
 
 
@@ -188,6 +191,7 @@ class CellSegmentation:
             dark, bright = (float(v) for v in np.percentile(plane[::2, ::2], (0.5, 99.5)))
             floor = max(bright - dark, 1e-12) / 50
             edges += sobel(np.log(np.maximum(plane - dark, 0) + floor)).astype(np.float32)
+        edges[away <= _RIM * self.reach] = 0.0
         scale = float(edges[mask].std())
         height = self.stiffness * away / max(self.reach, 1.0)
         if scale > 0:

@@ -39,13 +39,13 @@ COLUMNS = {
     "q": "Share of false ones among the features up to here, over the features of this comparison.",
     "p": "By relabelling the wells.",
     "auroc": "How well the wells are parted: 0.5 not at all, 1 or 0 completely.",
+    "says": "What it goes with, by the concepts tested. A correlate, no cause.",
     "zprime": "Z', with the perturbed wells as positive controls.",
     "density": "Share of foreground patches where the feature is active.",
     "group": "Features with one number move together: one phenotype.",
     "technical": "Whether it follows row, column, edge, tile or field position among untreated wells.",
     "nuisance": "Which of these.",
     "count_linked": "Whether it goes with the number of cells.",
-    "says": "What it goes with, by the concepts tested. A correlate, no cause.",
 }
 
 
@@ -331,6 +331,7 @@ class _Report:
     def _features(self, anchors: set[str]) -> dict[str, Any]:
         ranked = self.ranked
         table = ranked.head(MOST_ROWS).reset_index()
+        table["nuisance"] = table["nuisance"].where(table["technical"] == "yes", "")
         table["says"] = [self.says.get(int(f), "") for f in table["feature"]]
         words = "Ranked by the size of the effect. Click a heading to sort. "
         if len(ranked) > MOST_ROWS:

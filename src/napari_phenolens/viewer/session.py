@@ -95,6 +95,7 @@ _BY_IDENTITY = {
         "comparison",
         "contrasts",
         "charts",
+        "cell",
         "page",
         "score",
         "problem",
@@ -145,6 +146,9 @@ class Session:
     pairs: int = 1  # so many control wells beside as many perturbed ones
     place: tuple[int, int] | None = None  # field pixel (y, x) of the last click
     explanation: Any = None
+    cells: int | None = None  # so many are stored with the run; None: none, or not counted yet
+    cell: Any = None  # cell_page.CellPage: the clicked cell, while a dock shows it
+    kept_cells: tuple[int, ...] = ()  # for the report
     status: str = "Open a plate to begin."
     problem: Problem | None = None
     undo: UndoStack = field(default_factory=UndoStack)  # roles, selection, names, notes, slots

@@ -32,6 +32,7 @@ class Workbench:
 
     def __init__(self, viewer: Any) -> None:
         from napari_phenolens.viewer.charting import Charting
+        from napari_phenolens.viewer.cell_page import CellPages
         from napari_phenolens.viewer.comparing import Comparing
         from napari_phenolens.viewer.contrasting import Contrasting
         from napari_phenolens.viewer.dictionary import Dictionaries
@@ -70,6 +71,7 @@ class Workbench:
         self.probing = Probing(self)
         self.dictionary = Dictionaries(self)
         self.picking = Picking(self)
+        self.cells = CellPages(self)
         self.jobs.failed.connect(self._on_failed)
 
     def _on_failed(self, _job: Any, problem: Any) -> None:

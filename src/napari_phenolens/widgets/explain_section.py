@@ -6,10 +6,11 @@ from typing import Any
 
 import pandas as pd
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
-from qtpy.QtWidgets import QAbstractItemView, QCheckBox, QHeaderView, QTableView, QWidget
+from qtpy.QtWidgets import QAbstractItemView, QCheckBox, QHeaderView, QPushButton, QTableView, QWidget
 
+from napari_phenolens.viewer import cell_page, compat
 from napari_phenolens.viewer.workbench import Workbench
-from napari_phenolens.widgets.parts import Connections, Section, hint
+from napari_phenolens.widgets.parts import Connections, Section, hint, row
 from napari_phenolens.widgets.tooltips import tip
 
 _COLUMNS = (
@@ -103,7 +104,9 @@ class ExplainSection(Section):
         self.table.setFixedHeight(190)
         self.table.clicked.connect(self._chosen)
         self.table.activated.connect(self._chosen)
-        self.body.addWidget(self.enabled)
+        self.cell = QPushButton("Explain the cell…")
+        tip(self.cell, "explain.cell").clicked.connect(lambda: compat.open_dock(bench.viewer, cell_page.DOCK))
+        self.body.addLayout(row(self.enabled, self.cell, stretch=0))
         self.body.addWidget(self.text)
         self.body.addWidget(self.table)
         events = bench.session.events

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 
 from napari_phenolens.viewer import roles
-from napari_phenolens.widgets.chart import Chart, pyqtgraph
+from napari_phenolens.widgets.chart import LEAST_HEIGHT, Chart, pyqtgraph
 from napari_phenolens.widgets.chart_volcano import name_of
 from napari_phenolens.widgets.palette import ROLE_COLOURS
 
 MOST = 25
+LINE = 14  # px of a bar
 
 
 class BarsChart(Chart):
@@ -59,6 +60,7 @@ class BarsChart(Chart):
             at = features.index(self.bench.session.feature)
             self.ring(plot, effect[at], y[at], 14)
         marks = ["*" if t == "yes" else "" for t in shown["technical"]]
+        self.view.setMinimumHeight(max(LEAST_HEIGHT, len(shown) * LINE + 50))  # names one below the other
         axis = plot.getAxis("left")
         axis.setTicks([[(at, f"F{f}{m}") for at, f, m in zip(y, features, marks, strict=True)]])
         plot.setMouseEnabled(x=True, y=True)

@@ -40,6 +40,7 @@ from napari_phenolens.analysis.split_half import (
 )
 from napari_phenolens.analysis.subpopulations import Subpopulations, subpopulations
 from napari_phenolens.analysis.tested import how_tested, withhold_p
+from napari_phenolens.analysis.treatment_selectivity import treatment_selectivity
 from napari_phenolens.analysis.well_values import WellValues, well_values
 
 __all__ = [
@@ -101,6 +102,7 @@ __all__ = [
     "subpopulations",
     "tile_position_share",
     "transfer",
+    "treatment_selectivity",
     "well_values",
     "withhold_p",
 ]

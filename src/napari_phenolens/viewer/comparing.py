@@ -133,6 +133,19 @@ class Comparing:
             self.bench.showing.feature(int(comparison.features["feature"].iloc[0]))
         self.bench.showing.compared()
 
+    def restore(
+        self,
+        kept: Sequence[Comparison],
+        shown: Phenotypes,
+        profiles: pd.DataFrame,
+        covariates: pd.DataFrame | None,
+    ) -> None:
+        """Take up comparisons of this run that were made elsewhere (a saved session); one of them is shown."""
+        self._profiles, self._covariates = profiles, covariates
+        self.bench.scoring.take(shown)
+        self.bench.session.contrasts = tuple(kept)
+        self.bench.session.comparison = shown.comparison
+
     def present(self, comparison: Comparison) -> None:
         """Show a comparison of this run that was made before."""
         s = self.bench.session
@@ -279,9 +292,10 @@ def compare_wells(
     Returns
     -------
     Comparison
-        The rows of the public function, features and covariates apart, its warnings beside them.
+        The rows of the public function, features and covariates apart, its warnings beside them; with each feature's
+        selectivity (`napari_phenolens.analysis.treatment_selectivity`) where the plate map names treatments.
     """
-    from napari_phenolens.analysis import compare
+    from napari_phenolens.analysis import compare, treatment_selectivity
 
     table = compare(run, controls=list(controls), perturbed=list(perturbed), picked_after=picked_after)
     about = {str(name): value for name, value in table.attrs.items()}
@@ -291,6 +305,9 @@ def compare_wells(
     is_feature = rows["type"] == "feature" if "type" in rows.columns else pd.Series(True, index=rows.index)
     features = rows[is_feature].reset_index(drop=True)
     features["feature"] = features["feature"].astype(int)
+    selective = treatment_selectivity(run)
+    if len(selective):
+        features = features.join(selective, on="feature")
     covariates = rows[~is_feature].rename(columns={"feature": "covariate"}).reset_index(drop=True)
     return Comparison(
         features=features,

@@ -176,16 +176,15 @@ class CellReader(RunFiles):
         RunError
             Where there is no such field, or its cells were not stored.
         """
-        row, _ = self._cells_of(well, field)
-        return self._cells.labels(str(row["well"]), int(row["place"]), (int(row["y"]), int(row["x"])))
+        return self._labels_of(self._cells_of(well, field)[0])
 
     def cell_at(self, well: str, field: str | int | None, at: tuple[float, float]) -> int | None:
         """Give the cell (its index in `cells`) at ``(y, x)`` in field pixels; None where there is none."""
-        labels = self.cell_labels(well, field)
+        row, rows = self._cells_of(well, field)
+        labels = self._labels_of(row)
         y, x = (int(np.floor(v + 0.5)) for v in at)
         if not (0 <= y < labels.shape[0] and 0 <= x < labels.shape[1]) or labels[y, x] == 0:
             return None
-        _, rows = self._cells_of(well, field)
         of_field = self.cells()["label"].to_numpy()[rows.start : rows.stop]
         return rows.start + int(np.searchsorted(of_field, labels[y, x]))
 
@@ -199,7 +198,7 @@ class CellReader(RunFiles):
             heatmap under every cell.
         """
         row, _ = self._cells_of(well, field)
-        return pooling_weights(self.cell_labels(well, field), float(row["scale"]), (int(row["h"]), int(row["w"])))
+        return pooling_weights(self._labels_of(row), float(row["scale"]), (int(row["h"]), int(row["w"])))
 
     def cell_tokens(self, well: str, field: str | int | None = None) -> Doubles:
         """Give the mean whitened, un-normed token under each cell of a field, ``(cells of the field, p)``.
@@ -236,6 +235,9 @@ class CellReader(RunFiles):
         atoms = self.lens.dictionary.atoms[chosen]
         values = self.cell_tokens(well, field) @ atoms.T.astype(np.float64)
         return pd.DataFrame(values, index=pd.RangeIndex(rows.start, rows.stop, name="cell"), columns=chosen)
+
+    def _labels_of(self, row: pd.Series[Any]) -> Labels:
+        return self._cells.labels(str(row["well"]), int(row["place"]), (int(row["y"]), int(row["x"])))
 
     def _cells_of(self, well: str, field: str | int | None) -> tuple[pd.Series[Any], range]:
         """Give a field's row of `field_table` and the rows of its cells."""

@@ -88,6 +88,7 @@ def main(arguments: list[str] | None = None) -> None:
             ("phenotype", lambda: show_phenotype(bench, dock)),
             ("heatmaps", lambda: show_explained(bench, dock)),
             ("side_by_side", lambda: show_pair(bench, dock)),
+            ("overview", lambda: show_overview(bench, dock)),
         ]
     for name, prepare in steps:
         prepare()
@@ -181,6 +182,18 @@ def show_pair(bench: Any, dock: Any) -> None:
     bench.session.selected = ()
     bench.showing.side_by_side(*[None, None])
     scroll_to(dock, dock.compare)
+
+
+def show_overview(bench: Any, dock: Any) -> None:
+    """Show the whole plate as thumbnails, and choosing wells by the plate map."""
+    from qtpy.QtCore import Qt
+
+    bench.showing.view("plate")
+    dock.roles.set_opened(True)
+    chooser = dock.roles.chooser
+    chooser.values.item(chooser.values.count() - 1).setCheckState(Qt.CheckState.Checked)
+    wait(bench.jobs)
+    scroll_to(dock, dock.wells)
 
 
 if __name__ == "__main__":

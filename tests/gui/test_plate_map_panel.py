@@ -174,7 +174,7 @@ def test_saved_is_what_is_shown_and_what_python_gives(
     run = s.run
     run.controls = s.wells_of("control")
     python = plate_map(run, fakes.PLANTED, z=True).table()
-    title = f"F{fakes.PLANTED}: mean activation: robust z against controls"
+    title = f"robust z of F{fakes.PLANTED}: mean activation"
     pd.testing.assert_series_equal(saved[title], python[title])
     assert list(saved["role"].fillna("")) == list(python["role"])
     monkeypatch.setattr(napari_phenolens, "open_run", lambda _path: run, raising=False)

@@ -128,9 +128,10 @@ def scaled(title: str, values: pd.Series, *, diverging: bool = False, log: bool 
 def against_controls(title: str, values: pd.Series, controls: Sequence[str]) -> WellValues:
     """Give numbers as robust z against the control wells."""
     z = robust_z(values, controls)
-    shown = scaled(f"{title}: robust z against controls", z, diverging=True)
     if z.notna().any():
-        return shown
+        known = int(values.reindex(list(controls)).notna().sum())
+        note = f"In robust standard deviations (1.4826 MAD) of the {known} control wells from their median."
+        return replace(scaled(f"robust z of {title}", z, diverging=True), note=note)
     why = "the controls do not differ in it" if len(controls) > 1 else "choose at least two control wells"
     return WellValues(f"{title}: no z ({why})", values=z, limits=(-1.0, 1.0), diverging=True)
 
@@ -148,8 +149,9 @@ def numbers_or_words(title: str, data: pd.Series) -> WellValues:
 def field_counts(source: Any) -> pd.Series:
     """Give the number of fields of every well of a plate or run."""
     wells = source.wells
-    count = (lambda w: len(wells[w].fields)) if isinstance(wells, Mapping) else (lambda w: len(source.fields(w)))
-    return pd.Series({str(well): float(count(well)) for well in wells}, dtype=float)
+    of_plate = isinstance(wells, Mapping)
+    counts = {str(well): float(len(wells[well].fields if of_plate else source.fields(well))) for well in wells}
+    return pd.Series(counts, dtype=float)
 
 
 def words_of(covariate: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from html import escape
 from typing import Any, Literal
 
@@ -158,10 +159,17 @@ def _dashes(start: Point, end: Point, on: float = 5.0, off: float = 4.0) -> list
     return found
 
 
-def _write(picture: Any, layer: Any, shape: _Words, fine: int) -> None:
-    from PIL import Image, ImageDraw, ImageFont
+@lru_cache(maxsize=16)
+def _font(size: float) -> Any:
+    from PIL import ImageFont
 
-    font = ImageFont.load_default(shape.size * fine)
+    return ImageFont.load_default(size)
+
+
+def _write(picture: Any, layer: Any, shape: _Words, fine: int) -> None:
+    from PIL import Image, ImageDraw
+
+    font = _font(shape.size * fine)
     anchor = {"start": "ls", "middle": "ms", "end": "rs"}[shape.anchor]
     x, y = shape.at[0] * fine, shape.at[1] * fine
     if not shape.upright:

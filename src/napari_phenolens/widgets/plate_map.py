@@ -23,7 +23,7 @@ from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from napari_phenolens.plate import parse_well, well_name_of
 from napari_phenolens.widgets.palette import ACCENT, NO_VALUE, ROLE_COLOURS, colour
-from napari_phenolens.widgets.plate_painter import GAP, Grid, Look, PlatePicture
+from napari_phenolens.widgets.plate_painter import BORDER_CELL, GAP, Grid, Look, PlatePicture
 
 MAX_CELL, MIN_CELL = 34, 6
 LARGE_MAX, LARGE_MIN = 64, 12  # edges of wells where the map has a dock of its own
@@ -227,11 +227,12 @@ class PlateMap(QWidget):
         painter.setPen(QPen(ink, 1.4, Qt.PenStyle.DashLine))
         for well in self._preview:
             painter.drawRect(self.rect_of(well).adjusted(1, 1, -1, -1))
-        painter.setPen(QPen(ACCENT, 2 if grid.edge > 10 else 1.4))
+        painter.setPen(QPen(ACCENT, 2 if grid.edge >= BORDER_CELL else 1))
+        inset = 1 if grid.edge >= BORDER_CELL else 0
         for well in self._selected:
-            painter.drawRect(self.rect_of(well).adjusted(1, 1, -1, -1))
+            painter.drawRect(self.rect_of(well).adjusted(inset, inset, -inset, -inset))
         if self._current is not None:
-            painter.setPen(QPen(ink, 2.4 if grid.edge > 10 else 1.6))
+            painter.setPen(QPen(ink, 2.4 if grid.edge >= BORDER_CELL else 1.6))
             painter.drawRoundedRect(self.rect_of(self._current).adjusted(0.5, 0.5, -0.5, -0.5), 3, 3)
         if self.hasFocus():
             painter.setPen(QPen(ink, 1, Qt.PenStyle.DotLine))

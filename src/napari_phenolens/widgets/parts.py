@@ -109,7 +109,7 @@ class Section(QWidget):
         self._summary.setToolTip(text)
 
 
-WIDE = 1500  # px of a window that has room for two docks side by side
+WIDE = 1800  # px of a window that has room for two docks side by side
 
 
 def set_beside(one: QWidget, other: QWidget) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from napari_phenolens import compare, open_plate, open_run
@@ -33,6 +34,8 @@ from napari_phenolens.analysis import (
     split_values,
     transfer,
 )
+
+Floats = npt.NDArray[np.float64]
 
 DRUGS = ("Wortmannin", "LY294002")
 NEGATIVE = "control_type == 'negcon'"
@@ -86,6 +89,15 @@ def show(interval: Interval) -> str:
     return f"{parts[0]} [{parts[1]}, {parts[2]}]"
 
 
+def best_of(values: Floats, side: Any, bootstrap: int, seed: int) -> tuple[float, Floats]:
+    """Give the best Z' of some columns, and in every resample of the wells that of the column that is best there."""
+    best = float(np.nanmax(separate_many(values, side, np.ones((1, len(values))))[0]))
+    with np.errstate(all="ignore"):
+        z = separate_many(values, side, resample_weights(side, bootstrap, seed))
+        draws = np.nanmax(np.where(np.isnan(z), -np.inf, z), axis=1)
+    return best, np.where(np.isneginf(draws), np.nan, draws)
+
+
 def of_features(run: Any, drug: str, args: argparse.Namespace) -> tuple[list[str], dict[str, Any]]:
     """Give the row of the features and what was chosen."""
     table = compare(run, NEGATIVE, positive(drug), covariates=False, permutations=1000, seed=args.seed)
@@ -94,14 +106,10 @@ def of_features(run: Any, drug: str, args: argparse.Namespace) -> tuple[list[str
     profiles = run.profiles()
     negatives, positives, empty = run.select(NEGATIVE), run.select(positive(drug)), run.select(EMPTY)
 
-    # (a) the ten are held, the best of them is taken anew in every resample
     values = profiles.loc[negatives + positives, top].to_numpy(float)
     side = np.arange(len(values)) >= len(negatives)
-    weights = resample_weights(side, args.bootstrap, args.seed)
-    best = np.nanmax(separate_many(values, side, np.ones((1, len(values))))[0])
-    with np.errstate(all="ignore"):
-        draws = np.nanmax(np.where(np.isnan(z := separate_many(values, side, weights)), -np.inf, z), axis=1)
-    in_sample = percentile_interval(np.where(np.isneginf(draws), np.nan, draws), best)
+    best, draws = best_of(values, side, args.bootstrap, args.seed)
+    in_sample = percentile_interval(draws, best)
 
     halves = split_half(
         run, NEGATIVE, positive(drug), splits=args.splits, seed=args.seed, bootstrap=args.split_bootstrap

@@ -16,6 +16,23 @@ if TYPE_CHECKING:
     from napari_phenolens.viewer.workbench import Workbench
 
 
+# what the dock calls them; the first of each is the default
+METHODS = {
+    "icfl": "ICFL (default)",
+    "nested": "Nested ICFL: coarse to fine",
+    "topk": "TopK autoencoder",
+    "batchtopk": "BatchTopK autoencoder",
+    "mpsae": "Matching-pursuit autoencoder",
+}
+WHITENINGS = {
+    "pca": "By the controls (default)",
+    "tvn": "TVN: standardised first",
+    "align": "TVN, plate by plate",
+    "center": "Only their mean taken off",
+    "none": "None",
+}
+
+
 @dataclass(frozen=True)
 class RunSettings:
     """What the user chose in the run section.
@@ -41,6 +58,12 @@ class RunSettings:
         Which block of the encoder, 1-based; None: its own.
     weights : str
         A file of the encoder's weights that the user has; empty: those of this machine.
+    method, whitening : str
+        See `fit_lens`.
+    start : str
+        A lens file to start the dictionary from; empty: random atoms.
+    fit_on : str
+        The wells to fit on, a query or names; empty: all.
     """
 
     out: str
@@ -54,6 +77,10 @@ class RunSettings:
     unit: str = "patch"
     block: int | None = None
     weights: str = ""
+    method: str = "icfl"
+    whitening: str = "pca"
+    start: str = ""
+    fit_on: str = ""
 
 
 def default_out(plate_name: str) -> Path:
@@ -162,6 +189,11 @@ def options(settings: RunSettings, controls: Any) -> dict[str, Any]:
         chosen["weights"] = settings.weights
     if settings.block is not None:
         chosen["block"] = settings.block
+    # what is not chosen is not said: runs that were begun before there was a choice go on
+    for name in ("method", "whitening", "start", "fit_on"):
+        value = getattr(settings, name)
+        if value != getattr(RunSettings, name):
+            chosen[name] = Path(value) if name == "start" else value
     return {
         **chosen,
         "encoder": settings.encoder,

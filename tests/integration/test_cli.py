@@ -46,6 +46,7 @@ class FakeRun:
     provisional = False
     wells = ("A01", "A02")
     n_features = 4
+    path = Path("run")
     skipped = pd.DataFrame({"well": [], "field": [], "reason": []})
     pixel_size = None
 
@@ -58,7 +59,7 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, tu
     table = pd.DataFrame(
         {"type": ["feature", "covariate"], "effect": [1 / 3, np.nan], "technical": ["no", ""]}, index=index
     )
-    table.attrs = {"warnings": ["Few wells."], "notes": [], "controls": ["A01"]}
+    table.attrs = {"warnings": ["Few wells."], "notes": [], "controls": ["A01"], "perturbed": ["A02"]}
     plate = SimpleNamespace(warnings=("well A03 has no images",), name="plate", pixel_size=0.65)
 
     def fake(name: str, result: object) -> Any:
@@ -69,7 +70,9 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, tu
         return call
 
     heat = Heatmap(np.arange(6, dtype=np.float32).reshape(2, 3), (8.0, 8.0), (3.5, 3.5), (0.0, 2.0), feature=3)
-    results = {"open_plate": plate, "open_run": FakeRun(), "compare": table, "explain": table, "heatmap": heat}
+    run = FakeRun()
+    run.path = tmp_path / "run"
+    results = {"open_plate": plate, "open_run": run, "compare": table, "explain": table, "heatmap": heat}
     for name, result in results.items():
         monkeypatch.setattr(napari_phenolens, name, fake(name, result), raising=False)
     monkeypatch.setattr("napari_phenolens.run.run_plate", fake("run_plate", FakeRun()), raising=False)
@@ -201,7 +204,7 @@ def test_compare_gives_the_same_numbers_everywhere(phenolens: Any, calls: list[A
     csv = tmp_path / "new" / "table.csv"
     ended = phenolens("compare", "run", "--perturbed", "B01,b02", "--controls", "dose == 0", "--out", csv, "--json")
     assert ended.code == 0, ended.err
-    assert calls[-1][2] == {"controls": "dose == 0", "perturbed": "B01,b02"}
+    assert calls[-1][2] == {"controls": "dose == 0", "perturbed": "B01,b02", "picked_after": False}
     printed = json.loads(ended.out)
     assert printed["warnings"] == ["Few wells."]
     assert printed["rows"] == [

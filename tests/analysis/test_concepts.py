@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 from scipy.sparse import csr_matrix
 
-from napari_phenolens import concepts, distinguish
+from napari_phenolens import concepts, distinguish, phenotype
 from napari_phenolens.analysis import AnalysisError
 from napari_phenolens.analysis.concept_cells import link_cells, with_against_without
 from napari_phenolens.analysis.concept_labels import CONTRAST, WITHIN_WELLS
@@ -350,6 +350,37 @@ def test_some_wells_alone(run: CellRun) -> None:
     assert not table["concept"].str.contains("drug").any()
 
 
+def test_a_phenotype_is_named_without_q(run: CellRun) -> None:
+    score = phenotype(run, run.controls, "dose == 30", most=1)  # type: ignore[arg-type]
+    assert score.features == (0,)
+    table = concepts(run, score, permutations=99)  # type: ignore[arg-type]
+    assert table["p"].isna().all() and table["q"].isna().all() and table.attrs["tests"] == 0
+    assert set(table["feature"]) == {"phenotype"}
+    assert table.attrs["labels"]["phenotype"].startswith("brighter GFP in the nucleus, AUROC")
+    same = concepts(run, 0, permutations=99)  # type: ignore[arg-type]
+    assert table["concept"].tolist() == same["concept"].tolist()
+    # a score is the feature brought to other units
+    np.testing.assert_allclose(table["r"], same["r"], atol=1e-5)
+
+
+def test_channels_are_called_as_the_plate_map_calls_them(run: CellRun) -> None:
+    from types import SimpleNamespace
+
+    from napari_phenolens.analysis.concept_values import channel_names, covariate_concepts
+
+    named: Any = CellRun(**{**vars(run), "metadata": run.metadata.assign(
+        file_gfp=[f"C:\\images\\Channel1-{w}.tif" for w in run.wells],
+        FileName_tubulin=[f"Channel10-{w}.tif" for w in run.wells],
+    )})  # fmt: skip
+    named.lens = SimpleNamespace(channels=("Channel1", "Channel10"), nuclear=None)
+    assert channel_names(named) == {"Channel1": "GFP", "Channel10": "tubulin"}
+    assert channel_names(run) == {}
+    table = run.covariates().assign(background_Channel1=1.0)
+    named.covariates = lambda: table
+    said = {c.key: c.more for c in covariate_concepts(named, run.wells, None)}
+    assert said["background_Channel1"] == "brighter background of GFP"
+
+
 # -- the other way round -----------------------------------------------------------------------------------------------
 
 
@@ -453,4 +484,5 @@ def test_doses_in_two_units_are_one_series() -> None:
     run: Any = CellRun(None, None, None, plate_map, None, None)  # type: ignore[arg-type]
     found, _ = map_concepts(run, wells, wells[:2])
     assert found[0].key == "x dose" and found[0].unit == "uM"
-    np.testing.assert_allclose(found[0].wells, [0, 0, 0.1, 0.5, 1, 5, 10, 50])
+    # steps of 0, 0.1, 0.5, 1 ... uM
+    np.testing.assert_allclose(found[0].wells, [0, 0, 1, 2, 3, 4, 5, 6])

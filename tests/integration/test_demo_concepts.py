@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def table(folder: Path) -> pd.DataFrame:
-    return ph.concepts(ph.open_run(folder), permutations=300)
+    return ph.concepts(ph.open_run(folder), most=20, permutations=300)
 
 
 @pytest.mark.parametrize("phenotype", list(DEMO_PERTURBED))
@@ -82,6 +82,14 @@ def test_from_a_concept_to_the_features_that_see_it(folder: Path) -> None:
     assert set(found.index[:5]) & set(compared.index[:10])
 
 
+def test_the_phenotypes_themselves_are_named(folder: Path) -> None:
+    run = ph.open_run(folder)
+    for name, perturbed in DEMO_PERTURBED.items():
+        table = ph.concepts(run, ph.phenotype(run, DEMO_CONTROLS, perturbed), permutations=99)
+        # a bright nucleus also makes a cell uneven: of half a well's cells that comes first by a hair
+        assert any(map(NAMES[name], table["concept"].head(2))), (name, table["concept"].tolist())
+
+
 def typed(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str]:
     capsys.readouterr()
     with pytest.raises(SystemExit) as ended:
@@ -100,13 +108,16 @@ def test_the_commands_give_the_numbers_of_python(
     python = ph.concepts(run, [3, 40], annotations=given, permutations=99, most=300)
     rows = json.loads(printed)["rows"]
     assert code == 0 and len(rows) == len(python)
-    for name in ("concept", "words", "score", "r", "q", "auroc", "rho_within"):
+    for name in ("concept", "words", "r", "q", "auroc", "rho_within"):
         values = [None if value != value else value for value in python[name].tolist()]
         assert [row[name] for row in rows] == values, name
     assert "mine" in {row["concept"] for row in rows}
     assert len(pd.read_csv(tmp_path / "c.csv")) == len(python)
     code, printed = typed(capsys, *asked)
     assert code == 0 and "These are correlates" in printed
+    code, printed = typed(capsys, "concepts", folder, "--phenotype", DEMO_PERTURBED["cell loss"], "--json")
+    python = ph.concepts(run, ph.phenotype(run, None, DEMO_PERTURBED["cell loss"]))
+    assert code == 0 and json.loads(printed)["labels"] == python.attrs["labels"]
 
     code, printed = typed(capsys, "distinguish", folder, "--concept", "area_nucleus", "--json")
     python = ph.distinguish(run, concept="area_nucleus")

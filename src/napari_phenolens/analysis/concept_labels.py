@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,8 @@ WITHIN_WELLS, WITHIN_TREATMENTS, CONTRAST, GIVEN = (
 Q = 0.05  # a concept above it names nothing
 SUPPORT = 0.01  # p from which a correlation inside wells or treatments counts as seen
 LEAST_R = 0.1  # and its least size over cells
+_LEAST_WITHOUT_Q = 0.5  # |r| from which a concept names what has no q
+_CHANCE = 0.55  # AUROC from which cells bear out what wells show
 _LEAST_DOSE = 0.5  # |rho| from which a feature follows a dose
 
 
@@ -55,15 +58,16 @@ def label(rows: pd.DataFrame) -> str:
     -------
     str
         Such as ``brighter GFP in the nucleus, AUROC 0.97; follows Wortmannin dose, rho 0.95``; empty where no concept
-        has a q below 0.05.
+        has a q below 0.05 (of what has no q: |r| of 0.5).
     """
-    known = rows[(rows["q"] < Q) & (rows["score"] > 0)]
+    # a phenotype's score has no q
+    known = rows[(rows["q"] < Q) | (rows["q"].isna() & (rows["r"].abs() >= _LEAST_WITHOUT_Q))]
     parts = []
     looks = known[~known["kind"].isin(TREATMENT)]
     if len(looks):
         first = looks.iloc[0]
         rests = "changes together with " if first["support"] == CONTRAST else ""
-        parts.append(f"{rests}{first['words']}{_auroc(first['auroc'])}")
+        parts.append(f"{rests}{first['words']}{_how_well(first)}")
     dose = known["kind"] == DOSE
     given = known[known["kind"].isin(TREATMENT) & (~dose | (known["rho"].abs() >= _LEAST_DOSE))]
     if len(given):
@@ -71,12 +75,14 @@ def label(rows: pd.DataFrame) -> str:
         way = "stronger" if first["r"] > 0 else "weaker"
         is_dose = first["kind"] == DOSE
         said = first["words"] if is_dose else f"{way} in {first['name']}"
-        parts.append(said + (f", rho {first['rho']:.2f}" if is_dose else _auroc(first["auroc"])))
+        parts.append(said + (f", rho {first['rho']:.2f}" if is_dose else _how_well(first)))
     return "; ".join(parts)
 
 
-def _auroc(value: float) -> str:
-    return "" if np.isnan(value) else f", AUROC {max(value, 1 - value):.2f}"
+def _how_well(row: pd.Series[Any]) -> str:
+    """Give the AUROC the way that r has it; the rank correlation where cells do not say the same as wells."""
+    auroc = row["auroc"] if row["r"] > 0 else 1 - row["auroc"]
+    return f", AUROC {auroc:.2f}" if auroc > _CHANCE else f", rho {row['rho']:.2f}"
 
 
 def words(r: Sequence[float] | Floats, more: Sequence[str], less: Sequence[str]) -> list[str]:

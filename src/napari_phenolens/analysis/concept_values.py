@@ -128,7 +128,7 @@ def measured_concepts(run: Any, cells: Cells, controls: Bools) -> Iterator[Conce
 
     table = run.cell_measurements().iloc[cells.rows]
     nuclear = getattr(run.lens, "nuclear", None)
-    words = concept_words(table.columns, nuclear)
+    words = concept_words(table.columns, nuclear, channel_names(run))
     for column, said in words.iterrows():
         values = table[column].to_numpy(dtype=np.float64)
         name, unit, explanation, more, less = map(str, said)
@@ -149,22 +149,35 @@ def measured_concepts(run: Any, cells: Cells, controls: Bools) -> Iterator[Conce
         )  # fmt: skip
 
 
+def channel_names(run: Any) -> dict[str, str]:
+    """Give what the plate map calls the channels, told from its columns of file names; short ones in capitals."""
+    from napari_phenolens.plate.platemap import file_label, labels_of_channels
+
+    channels = [str(c) for c in getattr(run.lens, "channels", ())]
+    words = {c: re.compile(rf"(?<![A-Za-z0-9]){re.escape(c)}(?![A-Za-z0-9])") for c in channels}
+    of_file: dict[str, str] = {}
+    for column in map(str, run.metadata.columns):
+        if file_label(column) is not None:
+            for name in {re.split(r"[\\/]", str(value))[-1] for value in run.metadata[column].dropna()}:
+                inside = [c for c in channels if words[c].search(name)]
+                if len(inside) == 1:
+                    of_file[name] = inside[0]
+    labels = labels_of_channels(run.metadata, of_file)
+    return {channel: label.upper() if len(label) <= 3 else label for channel, label in labels.items()}
+
+
 def covariate_concepts(run: RunLike, wells: Sequence[str], cells: Cells | None) -> Iterator[Concept]:
     """Give the run's covariates; with cells, those that say over a field what is measured of its cells are left out."""
     table = run.covariates().reindex(list(wells))
+    named = channel_names(run)
     for column in map(str, table.columns):
         what, _, channel = column.partition("_")
         if column in _COVARIATES:
             words = _COVARIATES[column]
         elif channel and what in _PER_CHANNEL:
             name, unit, explanation, more, less = _PER_CHANNEL[what]
-            words = (
-                name.format(c=channel),
-                unit,
-                explanation.format(c=channel),
-                more.format(c=channel),
-                less.format(c=channel),
-            )
+            said = named.get(channel, channel)
+            words = name.format(c=said), unit, explanation.format(c=said), more.format(c=said), less.format(c=said)
         else:  # strength, sums of others: they say nothing that a scientist would see
             continue
         if cells is not None and (what in ("intensity", "nuclear")):
@@ -228,9 +241,11 @@ def map_concepts(run: RunLike, wells: Sequence[str], controls: Sequence[str]) ->
     return found, np.asarray(pd.factorize(keys)[0], np.intp)
 
 
-def _dose(name: str, unit: str, values: Floats) -> Concept:
-    return Concept(name, DOSE, name, unit, "As in the plate map; untreated wells are 0.", f"follows {name}",
-                   f"falls with {name}", values)  # fmt: skip
+def _dose(name: str, unit: str, doses: Floats) -> Concept:
+    # steps of the series, not the numbers: doses are spaced by factors, and the highest would rule every mean
+    steps = np.searchsorted(np.unique(doses[np.isfinite(doses)]), doses).astype(np.float64)
+    return Concept(name, DOSE, name, unit, "Step of the dose series in the plate map; untreated wells are 0.",
+                   f"follows {name}", f"falls with {name}", np.where(np.isfinite(doses), steps, np.nan))  # fmt: skip
 
 
 def column_concepts(column: pd.Series, kind: str, cells: Cells | None = None) -> Iterator[Concept]:

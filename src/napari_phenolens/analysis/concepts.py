@@ -25,19 +25,20 @@ from napari_phenolens.analysis.concept_values import (
 from napari_phenolens.analysis.concept_wells import compare_wells, link_wells
 from napari_phenolens.analysis.errors import AnalysisError
 from napari_phenolens.analysis.permutation import benjamini_hochberg
+from napari_phenolens.analysis.phenotype import Phenotype
 from napari_phenolens.analysis.places import check_feature
 from napari_phenolens.analysis.protocol import Floats, Query, RunLike
 from napari_phenolens.analysis.sides import select, shorten
 
 COLUMNS = (
-    "feature", "rank", "concept", "kind", "name", "words", "score", "r", "p", "q", "rho", "auroc", "auroc_of", "effect",
+    "feature", "rank", "concept", "kind", "name", "words", "r", "p", "q", "rho", "auroc", "auroc_of", "effect",
     "rho_controls", "rho_within", "p_within", "r_cells", "r_cells_controls", "p_cells_controls", "support", "wells",
 )  # fmt: skip
 
 
 def concepts(
     run: RunLike,
-    features: Sequence[int] | int | None = None,
+    features: Sequence[int] | int | Phenotype | None = None,
     *,
     controls: Query | None = None,
     perturbed: Query | None = None,
@@ -60,8 +61,10 @@ def concepts(
     ----------
     run : Run
         The run.
-    features : int, sequence of int or None
+    features : int, sequence of int, Phenotype or None
         The features to give rows of; None gives all. All are tested, so that q is the same whatever is asked for.
+        Or the score of a phenotype (see `phenotype`), steadier than any one feature: in the column ``feature`` it is
+        called "phenotype", and it has no p and q, since its features were picked on wells of the same plate.
     controls : query or None
         Control wells; None takes the run's.
     perturbed : query or None
@@ -98,24 +101,34 @@ def concepts(
     After scFeatureLens (Schuster 2024, arXiv 2410.11468), which tests features against gene sets over cells; here the
     well is the unit of every p, and q is Benjamini-Hochberg's over all features and concepts.
     """
-    wanted = None if features is None else [check_feature(run, f) for f in np.atleast_1d(np.asarray(features))]
+    scored = features if isinstance(features, Phenotype) else None
+    asked: Any = [] if features is None or scored is not None else np.atleast_1d(np.asarray(features))
+    wanted = [check_feature(run, f) for f in asked]
+    if scored is not None:
+        per, kind = scored.per, scored.kind
     wells, values, control, notes = _wells(run, controls, perturbed, per, kind)
     cells = find_cells(run, wells)
+    codes = None if cells is None else run.cell_codes()[cells.rows]  # type: ignore[attr-defined]
+    if scored is not None:
+        values, codes = _as_feature(scored, values, codes)
     listed, group = _concepts(run, wells, control, cells, annotations, labels, gene_sets, gene)
     if cells is None:
         notes.append(
             "No cells are stored with this run, so that only covariates, the plate map and what was given are tested; "
             "add them with: phenolens cells RUN"
         )
-    table = _test(run, listed, values, control, group, cells, permutations, seed)
-    table.attrs = {}
-    kept = table if wanted is None else table[table["feature"].isin(wanted)]
-    named = {int(str(f)): label(rows) for f, rows in kept.groupby("feature")}
+    table = _test(listed, values, control, group, cells, codes, permutations, seed)
+    kept = table[table["feature"].isin(wanted)] if wanted else table
+    named: dict[int | str, str] = {int(str(f)): label(rows) for f, rows in kept.groupby("feature")}
     shown = kept[kept["rank"] <= most].reset_index(drop=True)
+    if scored is not None:
+        shown["p"] = shown["q"] = np.nan
+        shown["feature"] = "phenotype"
+        named = {"phenotype": label(shown)}
     shown.attrs = {
         "labels": named,
         "warnings": notes,
-        "tests": int(table["p"].notna().sum()),
+        "tests": 0 if scored is not None else int(table["p"].notna().sum()),
         "wells": wells,
         "concepts": len(listed),
         "cells": 0 if cells is None else len(cells.rows),
@@ -176,9 +189,20 @@ def _concepts(
     return listed, group
 
 
+def _as_feature(found: Phenotype, values: Floats, codes: Any) -> tuple[Floats, Any]:
+    """Give a phenotype's score as if it were the only feature: of wells, and of cells."""
+    from scipy.sparse import csr_matrix
+
+    columns = list(found.features)
+    wells = ((values[:, columns] - found.origin) @ found.weights)[:, None]
+    if codes is None:
+        return wells, None
+    return wells, csr_matrix((codes[:, columns] @ found.weights - found.origin @ found.weights)[:, None])
+
+
 def _test(
-    run: Any, listed: list[Concept], values: Floats, control: Any, group: Any, cells: Cells | None, permutations: int,
-    seed: int,
+    listed: list[Concept], values: Floats, control: Any, group: Any, cells: Cells | None, codes: Any,
+    permutations: int, seed: int,
 ) -> pd.DataFrame:  # fmt: skip
     m, k = values.shape[1], len(listed)
     binary = np.array([c.binary for c in listed])
@@ -193,17 +217,15 @@ def _test(
         from napari_phenolens.analysis.concept_cells import link_cells
 
         stacked = np.stack([c.cells for c in listed if c.cells is not None], axis=1)
-        over = link_cells(run.cell_codes()[cells.rows], cells.well, stacked, binary[of_cells], control)
+        over = link_cells(codes, cells.well, stacked, binary[of_cells], control)
         auroc[:, of_cells], effect[:, of_cells] = over.auroc, over.effect
         r_cells[:, of_cells], r_controls[:, of_cells] = over.within, over.within_controls
         p_controls[:, of_cells] = over.p_controls
     treatment = np.array([c.kind in TREATMENT for c in listed])
     q = benjamini_hochberg(found.p.ravel()).reshape(m, k)
-    agree = np.clip(np.sign(found.r) * (2 * auroc - 1), 0.0, 1.0)
-    score = np.sqrt(np.abs(found.r) * agree)
-    rank = _ranked(score, np.abs(found.r), treatment)
+    rank = _ranked(np.abs(found.r), treatment)
     at = {
-        "score": score, "r": found.r, "p": found.p, "q": q, "rho": found.rho, "auroc": auroc, "effect": effect,
+        "r": found.r, "p": found.p, "q": q, "rho": found.rho, "auroc": auroc, "effect": effect,
         "rho_controls": found.controls, "rho_within": found.within, "p_within": found.p_within, "r_cells": r_cells,
         "r_cells_controls": r_controls, "p_cells_controls": p_controls, "rank": rank,
     }  # fmt: skip
@@ -230,12 +252,11 @@ def _test(
     return table[list(COLUMNS)]
 
 
-def _ranked(score: Floats, size: Floats, treatment: Any) -> Floats:
-    """Place of each concept among those of its family (how cells look, treatment), from 1; the strongest first."""
-    rank = np.zeros(score.shape)
+def _ranked(size: Floats, treatment: Any) -> Floats:
+    """Place of each concept among those of its family (how cells look, treatment), from 1; the largest |r| first."""
+    rank = np.zeros(size.shape)
     for family in (treatment, ~treatment):
         columns = np.flatnonzero(family)
-        if len(columns):
-            keys = np.lexsort((-np.nan_to_num(size[:, columns]), -np.nan_to_num(score[:, columns])), axis=1)
-            rank[:, columns] = np.argsort(keys, axis=1) + 1
+        order = np.argsort(-np.nan_to_num(size[:, columns]), axis=1, kind="stable")
+        rank[:, columns] = np.argsort(order, axis=1) + 1
     return rank

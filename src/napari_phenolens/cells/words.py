@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import pandas as pd
@@ -86,7 +86,9 @@ _ZONES = ("in the middle", "half-way out", "at the rim")
 _COLUMN = re.compile(r"([a-z]+?)(\d*)_(nucleus|ring|cytoplasm|cell)(?:_(.+))?", re.DOTALL)
 
 
-def concept_words(columns: Iterable[str], nuclear: str | None = None) -> pd.DataFrame:
+def concept_words(
+    columns: Iterable[str], nuclear: str | None = None, labels: Mapping[str, str] | None = None
+) -> pd.DataFrame:
     """Put the columns of `cell_concepts` into words.
 
     Parameters
@@ -95,6 +97,8 @@ def concept_words(columns: Iterable[str], nuclear: str | None = None) -> pd.Data
         Columns; those that are no concepts (a well, a place) are left out.
     nuclear : str, optional
         The nuclear channel: its total in the nucleus is then called DNA content.
+    labels : mapping, optional
+        What to call channels whose own names say nothing (``{"Channel1": "GFP"}``).
 
     Returns
     -------
@@ -104,14 +108,14 @@ def concept_words(columns: Iterable[str], nuclear: str | None = None) -> pd.Data
     """
     rows = {}
     for column in columns:
-        found = _words(str(column), nuclear)
+        found = _words(str(column), nuclear, labels or {})
         if found is not None:
             rows[str(column)] = found
     index = pd.Index(list(rows), name="column", dtype=object)
     return pd.DataFrame(list(rows.values()), index=index, columns=pd.Index(Words._fields))
 
 
-def _words(column: str, nuclear: str | None) -> Words | None:
+def _words(column: str, nuclear: str | None, labels: Mapping[str, str]) -> Words | None:
     match = _COLUMN.fullmatch(column)
     if match is None:
         return None
@@ -125,7 +129,8 @@ def _words(column: str, nuclear: str | None) -> Words | None:
             "more DNA in the nucleus", "less DNA in the nucleus",
         )  # fmt: skip
     filled = {
-        "p": _PLACES[place], "a": _POSSESSIVE.get(place, place), "s": _PLURAL.get(place, place), "c": channel or "",
+        "p": _PLACES[place], "a": _POSSESSIVE.get(place, place), "s": _PLURAL.get(place, place),
+        "c": labels.get(channel, channel or ""),
         "n": _width(int(number)) if what == "granularity" else "",
         "z": _ZONES[int(number) - 1] if what == "radial" and 1 <= int(number) <= ZONES else "",
     }  # fmt: skip

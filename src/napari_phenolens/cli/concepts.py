@@ -13,7 +13,7 @@ from napari_phenolens.cli.options import AsJson, RunControls, RunFolder
 from napari_phenolens.cli.outcome import exit_codes
 
 SHOWN = (
-    "feature", "concept", "kind", "words", "score", "r", "rho", "q", "auroc", "rho_controls", "rho_within",
+    "feature", "concept", "kind", "words", "r", "rho", "q", "auroc", "rho_controls", "rho_within",
     "r_cells_controls", "support",
 )  # fmt: skip
 FEATURES = 20  # printed where none were asked for, and rows that `distinguish` prints
@@ -24,6 +24,10 @@ def concepts(
     run_folder: RunFolder,
     features: Annotated[
         str | None, typer.Option("--features", metavar="17,40", help="Only these; by default all, 20 of them printed.")
+    ] = None,
+    phenotype: Annotated[
+        str | None,
+        typer.Option("--phenotype", metavar="QUERY", help="Name the phenotype of these perturbed wells, not features."),
     ] = None,
     perturbed: Annotated[
         str | None,
@@ -52,9 +56,12 @@ def concepts(
     """Say in words what features go with: cells as measured, doses, the plate map, your own annotations."""
     import napari_phenolens
 
+    if features is not None and phenotype is not None:
+        raise typer.BadParameter("--features and --phenotype exclude one another")
     run = napari_phenolens.open_run(run_folder)
+    what = _numbers(features) if phenotype is None else napari_phenolens.phenotype(run, controls, phenotype)
     table = napari_phenolens.concepts(
-        run, _numbers(features), controls=controls, perturbed=perturbed, annotations=annotations, gene_sets=gene_sets,
+        run, what, controls=controls, perturbed=perturbed, annotations=annotations, gene_sets=gene_sets,
         gene=gene, most=most, permutations=permutations,
     )  # fmt: skip
     _write(table, out)
@@ -63,21 +70,25 @@ def concepts(
         return
     about = table.attrs
     _warn(about)
+    tested = f"q over {about['tests']} pairs" if about["tests"] else "no q: its features were picked on these wells"
     output.say(
         output.wrapped(
-            f"{about['concepts']} concepts over {len(about['wells'])} wells and {about['cells']} cells; q over "
-            f"{about['tests']} pairs. These are correlates: what goes with a feature need not be what it sees."
+            f"{about['concepts']} concepts over {len(about['wells'])} wells and {about['cells']} cells; {tested}. "
+            "These are correlates: what goes with a feature need not be what it sees."
         )
     )
-    labels = {feature: words for feature, words in about["labels"].items() if words or features is not None}
-    if features is None:
-        best = table[table["rank"] == 1].groupby("feature")["score"].max().sort_values(ascending=False)
+    every = features is None and phenotype is None
+    labels = {feature: words for feature, words in about["labels"].items() if words or not every}
+    if every:
+        best = (
+            table[table["rank"] == 1].groupby("feature")["r"].agg(lambda r: r.abs().max()).sort_values(ascending=False)
+        )
         labels = {f: labels[f] for f in best.index if f in labels}
-    shown = dict(list(labels.items())[: FEATURES if features is None else None])
+    shown = dict(list(labels.items())[: FEATURES if every else None])
     output.print_rows(
         [{"feature": f, "label": words or "nothing significant"} for f, words in shown.items()], ["feature", "label"]
     )
-    if features is None:
+    if every:
         output.say(
             f"{len(labels)} features have a label; all rows with --out CSV or --json, one feature with --features"
         )

@@ -248,8 +248,8 @@ def _fit(
     from threadpoolctl import threadpool_limits
 
     rows = _sample(place, train, seed)
-    known = codes[rows].toarray().astype(np.float64)
-    spread = known.std(0)
+    known = codes[rows].toarray().astype(np.float32, copy=False)
+    spread = known.std(0, dtype=np.float64)
     scale = float(np.median(spread[spread > 0])) if (spread > 0).any() else 1.0
     known /= scale
     side = side_of[place[rows]]
@@ -267,7 +267,7 @@ def _fit(
             both = CalibratedClassifierCV(model, method="sigmoid", cv=splits, ensemble=False)
             calibrator = both.fit(known, side, sample_weight=fair).calibrated_classifiers_[0]
             fitted, sigmoid = calibrator.estimator, calibrator.calibrators[0]
-    return _Model(fitted.coef_[0] / scale, float(fitted.intercept_[0]), sigmoid)
+    return _Model(np.asarray(fitted.coef_[0], np.float64) / scale, float(fitted.intercept_[0]), sigmoid)
 
 
 def _sample(place: Ints, train: Ints, seed: int) -> Ints:

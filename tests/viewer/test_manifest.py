@@ -33,10 +33,16 @@ def test_every_command_is_there(manifest: Any) -> None:
 
 def test_what_it_contributes(manifest: Any) -> None:
     parts = manifest.contributions
-    assert [widget.display_name for widget in parts.widgets] == ["PhenoLens"]
+    docks = ["PhenoLens", "PhenoLens charts", "PhenoLens cell", "PhenoLens feature"]
+    assert [widget.display_name for widget in parts.widgets] == docks
     assert [sample.key for sample in parts.sample_data] == ["demo"]
     assert parts.readers[0].accepts_directories
+    assert "*.phenolens.json" in parts.readers[0].filename_patterns
     known = {command.id for command in parts.commands}
+    for action in ("open_session", "save_session", "copy_as_python", "next_feature", "previous_feature"):
+        assert f"napari-phenolens.{action}" in known
+    for action in ("toggle_heatmaps", "open_plate_map", "show_help", "open_dock", "open_charts_dock"):
+        assert f"napari-phenolens.{action}" in known
     used = {
         *(w.command for w in parts.widgets),
         *(r.command for r in parts.readers),

@@ -33,7 +33,7 @@ class Contrasting:
     def __init__(self, bench: Workbench) -> None:
         self.bench = bench
         self._drawn_after = False  # the selection was made with feature values to be seen
-        self._typed_after: set[str] = set()  # queries that name wells and were typed so
+        self.typed_after: set[str] = set()  # queries that name wells and were typed after values were seen
         self._tried_before = 0  # on this run, in earlier sessions and on the command line
         events = bench.session.events
         events.run.connect(self._run)
@@ -43,14 +43,15 @@ class Contrasting:
             getattr(events, name).connect(partial(self._typed, name))
 
     def _run(self, run: Any) -> None:
+        self.bench.session.contrasts = ()
+        self._drawn_after, self._tried_before = False, 0
+        if run is None:
+            return
         from napari_phenolens.run.contrasts import contrasts_tried
 
-        self.bench.session.contrasts = ()
-        self._drawn_after = False
         try:
-            self._tried_before = len(contrasts_tried(run)) if getattr(run, "path", None) is not None else 0
+            self._tried_before = len(contrasts_tried(run))
         except PhenoLensError as error:
-            self._tried_before = 0
             self.bench.session.status = str(error)
 
     @property
@@ -64,15 +65,15 @@ class Contrasting:
 
     def _typed(self, name: str, query: str) -> None:
         """Naming wells in a query after looking is picking them by hand."""
-        self._typed_after.discard(name)
+        self.typed_after.discard(name)
         if self.seen and names_wells(query):
-            self._typed_after.add(name)
+            self.typed_after.add(name)
 
     @property
     def picked_after(self) -> bool:
         """Whether the wells of the roles were picked by hand after values had been seen."""
         marked = bool(self.bench.session.hand_roles) and self.bench.comparing.picked_after
-        return marked or bool(self._typed_after)
+        return marked or bool(self.typed_after)
 
     def _keep(self, comparison: Comparison | None) -> None:
         """Keep what was compared; the same wells again take the place of what was kept of them."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari_phenolens.errors import PhenoLensError
 from napari_phenolens.viewer import compat, images, roles
 from napari_phenolens.viewer.session import SLOTS, SlotState
+from napari_phenolens.viewer.session_file import is_session
 
 if TYPE_CHECKING:
     from napari_phenolens.viewer.jobs import Job
@@ -45,28 +46,36 @@ class Opening:
         self._adopted: set[str] = set()
 
     def anything(self, path: str | Path) -> None:
-        """Open a folder: a finished run where it is one, a CSV as the plate map, else a plate."""
+        """Open a folder: a finished run where it is one, a CSV as the plate map, a saved session, else a plate."""
         path = Path(path)
         if path.suffix.lower() in {".csv", ".tsv"} and path.is_file():
             self.map(path)
+        elif is_session(path):
+            self.bench.saving.open(path)
         elif is_run(path):
             self.run(path)
         else:
             self.plate(path)
 
-    def plate(self, path: str | Path, platemap: str | Path | None = None) -> Job:
-        """Open a plate in a thread, with the plate map that lies in its folder where none is given."""
+    def plate(
+        self, path: str | Path, platemap: str | Path | None = None, options: Mapping[str, Any] | None = None
+    ) -> Job:
+        """Open a plate in a thread, with the plate map that lies in its folder where none is given.
+
+        The options are those of `napari_phenolens.open_plate`: pattern, z, t.
+        """
+        how = dict(options or {})
 
         def work(_job: Job) -> tuple[Any, Path | None, str]:
             from napari_phenolens.plate import open_plate
 
             table = Path(platemap) if platemap is not None else find_platemap(path)
             try:
-                return open_plate(path, table), table, ""
+                return open_plate(path, table, **how), table, ""
             except PhenoLensError as error:
                 if platemap is not None or table is None:
                     raise
-                return open_plate(path), None, f"{table.name} lies in the folder but is no plate map: {error}"
+                return open_plate(path, **how), None, f"{table.name} lies in the folder but is no plate map: {error}"
 
         return self.bench.jobs.start("open", work, self._plate_opened, title=f"Opening {Path(path).name}")
 
@@ -75,7 +84,7 @@ class Opening:
         plate = self.bench.session.plate
         if plate is None:
             raise PhenoLensError("open a plate first, then give its plate map")
-        return self.plate(plate.path, csv)
+        return self.plate(plate.path, csv, getattr(plate, "options", None))
 
     def run(self, path: str | Path, plate: Any = None) -> Job:
         """Open a finished run, and the plate that it was made from where that is still in its place."""
@@ -146,7 +155,7 @@ class Opening:
             keep = (s.well, s.field_name, s.control_query, s.perturbed_query, s.positive_query, s.slots)
             self._forget()
             s.well, s.field_name, s.control_query, s.perturbed_query, s.positive_query, s.slots = keep
-            s.plate = plate
+            s.plate, self.platemap = plate, None  # the run keeps its own plate map
         s.run = run
         s.comparison = None
         self._after(run)
@@ -154,6 +163,14 @@ class Opening:
         part = " It is a provisional first pass." if getattr(run, "provisional", False) else ""
         s.status = f"{run.plate_name}: results of {len(run.wells)} wells, {run.n_features} features.{part}{missing}"
         self.bench.comparing.start_if_ready()
+
+    def put(self, plate: Any, platemap: Path | None, run: Any) -> None:
+        """Take up a plate and a run that were opened elsewhere, with nothing of them chosen as yet."""
+        self._forget()
+        s = self.bench.session
+        self.platemap = platemap
+        s.plate = plate
+        s.run = run
 
     def _after(self, source: Any) -> None:
         """Fill in what the plate map suggests, and show a well."""

@@ -1,4 +1,4 @@
-"""napari's reader: plates (TIFF folders, OME-Zarr) and finished runs, by drag and drop or File > Open."""
+"""napari's reader: plates (TIFF folders, OME-Zarr), finished runs, sessions, by drag and drop or File > Open."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from napari_phenolens.viewer.images import KEY, layer_data, read_picture, shared_limits
 from napari_phenolens.viewer.opening import find_platemap, is_run
+from napari_phenolens.viewer.session_file import SessionError, is_session
 
 LayerData = tuple[Any, dict[str, Any], str]
 Read = Callable[[Any], list[LayerData]]
@@ -19,7 +20,7 @@ _LOOK_AT = 200  # entries of a folder; more are never listed only to decide whet
 
 
 def get_reader(path: str | Path | list[str] | list[Path]) -> Read | None:
-    """Say whether we can read a path: a plate or a run.
+    """Say whether we can read a path: a plate, a run or a saved session.
 
     Only names and small metadata are looked at, and nothing is raised.
 
@@ -38,6 +39,8 @@ def get_reader(path: str | Path | list[str] | list[Path]) -> Read | None:
         path = path[0]
     folder = Path(path)
     try:
+        if is_session(folder):
+            return read_session
         if not folder.is_dir():
             return None
         if is_run(folder):
@@ -124,6 +127,21 @@ def read_run(path: Any) -> list[LayerData]:
         }
         layers = [(strength, options, "image")]
     return marked(layers, {"run": str(folder)})
+
+
+def read_session(path: Any) -> list[Any]:
+    """Open a saved session in napari's current viewer: it has no layers of its own, the dock opens what it names."""
+    from napari_phenolens.viewer.compat import open_dock
+
+    file = _only(path)
+    dock = open_dock()
+    if dock is None:
+        raise SessionError(
+            f"{file}: a session opens in a viewer that has a window; in a script use "
+            "napari_phenolens.viewer.saving.open_session"
+        )
+    dock.bench.attempt("Opening the session", dock.bench.saving.open, file)
+    return [(None,)]  # napari's word for: read, and nothing to add
 
 
 def first_layers(plate: Any, well: str) -> list[LayerData]:

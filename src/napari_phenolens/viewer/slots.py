@@ -108,10 +108,11 @@ def negative_over(viewer: Any) -> str:
 def overlay_options(index: int, overlay: Overlay, role: tuple[Any, ...], negative: str = "white") -> dict[str, Any]:
     """Give the options of an overlay's layer, world coordinates included."""
     size = overlay.pixel_size or 1.0
+    limits = display_limits(overlay.limits, overlay.kind)
     return {
         "name": overlay.name,
         "colormap": ramp(index, overlay.kind, negative),
-        "contrast_limits": display_limits(overlay.limits, overlay.kind),
+        "contrast_limits": limits,
         "scale": tuple(s * size for s in overlay.scale),
         "translate": tuple(t * size for t in overlay.translate),
         "units": ("um", "um") if overlay.pixel_size else ("pixel", "pixel"),
@@ -123,6 +124,7 @@ def overlay_options(index: int, overlay: Overlay, role: tuple[Any, ...], negativ
                 "well": overlay.well,
                 "field": overlay.field,
                 "comparison": overlay.comparison,
+                "limits": limits,
             }
         },
     }

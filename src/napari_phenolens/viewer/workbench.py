@@ -31,8 +31,8 @@ class Workbench:
     """
 
     def __init__(self, viewer: Any) -> None:
-        from napari_phenolens.viewer.charting import Charting
         from napari_phenolens.viewer.cell_page import CellPages
+        from napari_phenolens.viewer.charting import Charting
         from napari_phenolens.viewer.comparing import Comparing
         from napari_phenolens.viewer.contrasting import Contrasting
         from napari_phenolens.viewer.dictionary import Dictionaries
@@ -43,7 +43,9 @@ class Workbench:
         from napari_phenolens.viewer.pairing import Pairing
         from napari_phenolens.viewer.picking import Picking
         from napari_phenolens.viewer.probing import Probing
+        from napari_phenolens.viewer.recent import Remembering
         from napari_phenolens.viewer.running import Running
+        from napari_phenolens.viewer.saving import Saving
         from napari_phenolens.viewer.scoring import Scoring
         from napari_phenolens.viewer.selecting import Selecting
         from napari_phenolens.viewer.showing import Showing
@@ -72,6 +74,8 @@ class Workbench:
         self.dictionary = Dictionaries(self)
         self.picking = Picking(self)
         self.cells = CellPages(self)
+        self.remembering = Remembering(self)
+        self.saving = Saving(self)
         self.jobs.failed.connect(self._on_failed)
 
     def _on_failed(self, _job: Any, problem: Any) -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
+from napari_phenolens.viewer.helping import PANEL, bound
 from napari_phenolens.viewer.opening import watch
 from napari_phenolens.viewer.workbench import workbench_for
 from napari_phenolens.widgets.compare_section import CompareSection
 from napari_phenolens.widgets.dictionary_section import DictionarySection
 from napari_phenolens.widgets.explain_section import ExplainSection
 from napari_phenolens.widgets.features_section import FeaturesSection
-from napari_phenolens.widgets.parts import Connections, JobPump, shortcut, undo_shortcuts
+from napari_phenolens.widgets.parts import Connections, JobPump, shortcut
 from napari_phenolens.widgets.plate_section import PlateSection
 from napari_phenolens.widgets.roles_section import RolesSection
 from napari_phenolens.widgets.run_section import RunSection
@@ -121,20 +123,25 @@ class PhenoLensDock(QWidget):
             section.set_opened(s.comparison is not None)
 
     def _shortcuts(self) -> None:
-        showing = self.bench.showing
-        for key, action in (
-            ("J", lambda: self.bench.attempt("Showing a well", showing.step, 1)),
-            ("K", lambda: self.bench.attempt("Showing a well", showing.step, -1)),
-            ("H", self.slots.visible.toggle),
-            ("G", self.explain.enabled.toggle),
-            ("Q", self.compare.button.click),
-            ("W", self.wells.map.setFocus),
-        ):
-            shortcut(self, key, action)
-        undo_shortcuts(self, self.bench)
+        bench = self.bench
+        actions: dict[str, Callable[[], object]] = {
+            "next_well": lambda: bench.attempt("Showing a well", bench.showing.step, 1),
+            "previous_well": lambda: bench.attempt("Showing a well", bench.showing.step, -1),
+            "next_feature": lambda: bench.attempt("Showing a feature", bench.page.step, 1),
+            "previous_feature": lambda: bench.attempt("Showing a feature", bench.page.step, -1),
+            "heatmaps": self.slots.visible.toggle,
+            "explain": self.explain.enabled.toggle,
+            "side_by_side": self.compare.button.click,
+            "plate_map": self.wells.map.setFocus,
+            "help": self.plate.tools.show_help,
+            "undo": bench.undo,
+            "redo": bench.redo,
+        }
+        for key, action in bound(PANEL).items():
+            shortcut(self, key, actions[action])
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Take folders and plate maps."""
+        """Take folders, plate maps and saved sessions."""
         if event is not None and event.mimeData() is not None and event.mimeData().hasUrls():
             event.acceptProposedAction()
 

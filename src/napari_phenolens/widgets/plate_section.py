@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QWidget
 from napari_phenolens.viewer.sample import open_sample
 from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.parts import Connections, Section, hint, plural, row
+from napari_phenolens.widgets.plate_tools import PlateTools
 from napari_phenolens.widgets.tooltips import tip
 
 EMPTY = (
@@ -41,7 +42,8 @@ class PlateSection(Section):
         self.body.addLayout(row(self.open_button, self.results_button, self.sample_button))
         self.body.addWidget(self.text)
         self.body.addWidget(self.warnings)
-        self.body.addLayout(row(self.map_button))
+        self.tools = PlateTools(bench, connections)
+        self.body.addLayout(row(self.map_button, self.tools))
         connections.connect(bench.session.events.plate, self._show)
         connections.connect(bench.session.events.run, self._show)
         self._show()

@@ -139,6 +139,9 @@ class SlotsSection(Section):
                 self.kinds[index].setCurrentIndex(max(0, self.kinds[index].findData(state.kind)))
                 self._offer(self.kinds[index])
             self.clear_buttons[index].setEnabled(state.feature is not None)
+        if self.bench.slots.opacity is not None:
+            with QSignalBlocker(self.opacity):
+                self.opacity.setValue(round(self.bench.slots.opacity * 100))
         with QSignalBlocker(self.fineness):
             self.fineness.setCurrentIndex(max(0, self.fineness.findData(preferences().fineness)))
         negative = self.bench.slots.negative

@@ -6,6 +6,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QFrame, QProgressBar, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from napari_phenolens.viewer.jobs import Job
+from napari_phenolens.viewer.saving import TITLE as SESSION
 from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.parts import Connections, hint, row
 from napari_phenolens.widgets.tooltips import tip
@@ -95,9 +96,5 @@ class StatusLine(QWidget):
     def _jobs(self, _job: Job) -> None:
         running = self.bench.jobs.running
         self.bar.setVisible(bool(running))
-        slow = [
-            job
-            for job in running
-            if job.kind in {"compare", "run", "estimate", "sample", "overview"} or "again" in job.title
-        ]
+        slow = [job for job in running if job.kind in SLOW or "again" in job.title or job.title == SESSION]
         self.cancel.setVisible(bool(slow))

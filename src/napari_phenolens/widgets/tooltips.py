@@ -20,6 +20,16 @@ TIPS: dict[str, tuple[str, str]] = {
         "Open the demo plate",
         "Open a small synthetic plate with finished results. Needs no network and no GPU.",
     ),
+    "plate.recent": (
+        "Recent",
+        "Plates, results and sessions that were open lately. What is gone is grey, with the reason.",
+    ),
+    "plate.session": (
+        "Session",
+        "Save all that is open and chosen in one small file, open it again, or copy what you see as a Python script.",
+    ),
+    "plate.help": ("Help", "The way step by step, and all keys (key ?)."),
+    "help.text": ("Help", "The way step by step, and all keys. The text can be selected and copied."),
     "plate.results": ("Open finished results", "Open the folder of a finished run (it holds run.json)."),
     "wells.map": (
         "Plate map",

@@ -46,7 +46,7 @@ def family(run: Any, feature: int) -> pd.DataFrame:
     children = [int(f) for f in tree.index[tree["parent"] == feature]]
     children.sort(key=lambda f: -float(run.density[f]))
     members = [*reversed(above), feature, *children]
-    table = tree.loc[members, ["level", "parent"]].copy()
+    table: pd.DataFrame = tree.loc[members, ["level", "parent"]].copy()
     table.insert(0, "relation", ["ancestor"] * len(above) + ["itself"] + ["child"] * len(children))
     table["name"] = run.annotations.names().reindex(members).to_numpy()
     table["density"] = run.density.reindex(members).to_numpy()

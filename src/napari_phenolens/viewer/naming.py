@@ -42,9 +42,10 @@ class Naming:
         if run is None:
             raise PhenoLensError("there are no features to name yet: run the model, or open a finished run (step 4)")
         given: dict[str, Any] = {"name": name, "note": note, "star": star}
-        changes = {k: v.strip() if isinstance(v, str) else v for k, v in given.items() if v is not None}
+        said = {k: v for k, v in given.items() if v is not None}
+        changes: dict[str, Any] = {k: v.strip() if isinstance(v, str) else v for k, v in said.items()}
         before = self.of(feature)
-        after = replace(before, **changes)
+        after: Annotation = replace(before, **changes)
         if after == before:
             return
         what = " and ".join(_WORDS[k] for k in changes if getattr(before, k) != changes[k])

@@ -115,8 +115,8 @@ def words(key: str, get: Get) -> str:
 
 
 def _effect(value: float, low: float | None, high: float | None) -> str:
-    known = [v for v in (value, low, high) if not is_missing(v)]
-    digits = 1 if max(abs(v) for v in known) < 10 else 0
+    known = [float(v) for v in (value, low, high) if v is not None and not is_missing(v)]
+    digits = 1 if max(map(abs, known)) < 10 else 0
     ends = f" [{low:.{digits}f}, {high:.{digits}f}]" if len(known) == 3 else ""
     return f"{value:+.1f}{ends}"
 

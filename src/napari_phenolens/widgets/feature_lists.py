@@ -53,7 +53,7 @@ class SimilarTable(QTableWidget):
     def show_table(self, table: pd.DataFrame) -> None:
         """Show what `napari_phenolens.similar_features` gives."""
         self.setRowCount(len(table))
-        for i, (feature, values) in enumerate(table.iterrows()):
+        for i, (feature, (_, values)) in enumerate(zip(table.index.tolist(), table.iterrows(), strict=True)):
             for j, (key, _, _) in enumerate(_COLUMNS):
                 if key == "feature":
                     words = f"F{feature}"
@@ -68,7 +68,7 @@ class SimilarTable(QTableWidget):
                         else f"{values[key]:.2f}"
                     )
                 item = QTableWidgetItem(words)
-                item.setData(FEATURE, int(feature))
+                item.setData(FEATURE, feature)
                 if key not in ("feature", "name"):
                     item.setTextAlignment(int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
                 self.setItem(i, j, item)
@@ -95,9 +95,9 @@ class FamilyTree(QTreeWidget):
         """Show what `napari_phenolens.analysis.family` gives."""
         self.clear()
         above: QTreeWidget | QTreeWidgetItem = self
-        for feature, values in table.iterrows():
+        for feature, (_, values) in zip(table.index.tolist(), table.iterrows(), strict=True):
             item = QTreeWidgetItem(above, [f"F{feature}", str(values["name"]), f"{values['density']:.1%}"])
-            item.setData(0, FEATURE, int(feature))
+            item.setData(0, FEATURE, feature)
             if values["relation"] == "itself":
                 font = item.font(0)
                 font.setBold(True)

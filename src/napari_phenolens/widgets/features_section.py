@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from qtpy.QtCore import QItemSelectionModel, QModelIndex, QSignalBlocker, Qt, QTimer
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -13,8 +15,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_phenolens.analysis.well_values import FEATURE
 from napari_phenolens.viewer import compat
-from napari_phenolens.viewer.comparing import FEATURE
 from napari_phenolens.viewer.feature_page import DOCK as FEATURE_DOCK
 from napari_phenolens.viewer.session import PHENOTYPE
 from napari_phenolens.viewer.workbench import Workbench
@@ -283,8 +285,9 @@ class FeaturesSection(Section):
             starred = self.bench.naming.of(int(feature)).star
             self._say(int(feature), "star", not starred)
 
-    def _say(self, feature: int, key: str, value: object) -> None:
-        self.bench.attempt("Naming a feature", lambda: self.bench.naming.say(feature, **{key: value}))
+    def _say(self, feature: int, key: str, value: Any) -> None:
+        said: dict[str, Any] = {key: value}
+        self.bench.attempt("Naming a feature", lambda: self.bench.naming.say(feature, **said))
 
     def _resay(self, _value: object = None) -> None:
         """Show what fits a search for names again, once something was renamed."""

@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 from napari_phenolens import concepts, distinguish, phenotype
 from napari_phenolens.analysis import AnalysisError
 from napari_phenolens.analysis.concept_cells import link_cells, with_against_without
-from napari_phenolens.analysis.concept_labels import CONTRAST, WITHIN_WELLS
+from napari_phenolens.analysis.concept_labels import CONTRAST, WITHIN_WELLS, label
 from napari_phenolens.analysis.concept_wells import compare_wells, link_wells, orders
 from napari_phenolens.analysis.permutation import benjamini_hochberg
 from napari_phenolens.plate import select_wells, well_name_of
@@ -166,6 +166,23 @@ def test_noise_has_no_label_and_q_does_not_depend_on_what_is_asked_for(run: Cell
         some[some["feature"] == 0].reset_index(drop=True), found[found["feature"] == 0].reset_index(drop=True)
     )
     assert concepts(run, 0, permutations=400, most=1).shape[0] == 2  # type: ignore[arg-type]
+
+
+def test_labels_say_what_is_known_and_no_more() -> None:
+    looks = {"kind": "measured", "name": "n", "words": "brighter GFP in the nucleus", "support": WITHIN_WELLS}
+    first = {**looks, "q": 0.01, "r": 0.9, "rho": 0.9, "auroc": 0.97}
+    dose = {"kind": "dose", "words": "", "support": "treatment", "auroc": 0.9, "q": 0.01}
+    doses = [{**dose, "name": "W dose", "r": 0.9, "rho": 0.95}, {**dose, "name": "L dose", "r": 0.8, "rho": 0.85},
+             {**dose, "name": "M dose", "r": -0.8, "rho": -0.85}]  # fmt: skip
+    table = pd.DataFrame([first, *doses])
+    assert label(table) == "brighter GFP in the nucleus, AUROC 0.97; follows W dose, rho 0.95 and L dose, rho 0.85"
+    assert label(table.iloc[3:]) == "falls with M dose, rho -0.85"
+    assert label(table.assign(rho=0.4)) == "brighter GFP in the nucleus, AUROC 0.97"
+    assert label(table.assign(q=0.2)) == ""
+    # cells that do not bear out the wells: no AUROC that says the opposite
+    assert label(table.assign(auroc=0.3)[:1]) == "brighter GFP in the nucleus, rho 0.90"
+    assert label(table.assign(support=CONTRAST)[:1]).startswith("changes together with brighter")
+    assert label(table.assign(q=np.nan, r=0.4)) == ""
 
 
 def test_cell_cycle_classes_are_concepts(found: pd.DataFrame) -> None:

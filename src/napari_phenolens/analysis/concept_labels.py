@@ -19,6 +19,7 @@ SUPPORT = 0.01  # p from which a correlation inside wells or treatments counts a
 LEAST_R = 0.1  # and its least size over cells
 _LEAST_WITHOUT_Q = 0.5  # |r| from which a concept names what has no q
 _CHANCE = 0.55  # AUROC from which cells bear out what wells show
+_MOST_DOSES = 2
 _LEAST_DOSE = 0.5  # |rho| from which a feature follows a dose
 
 
@@ -70,12 +71,13 @@ def label(rows: pd.DataFrame) -> str:
         parts.append(f"{rests}{first['words']}{_how_well(first)}")
     dose = known["kind"] == DOSE
     given = known[known["kind"].isin(TREATMENT) & (~dose | (known["rho"].abs() >= _LEAST_DOSE))]
-    if len(given):
-        first = given.iloc[0]
-        way = "stronger" if first["r"] > 0 else "weaker"
-        is_dose = first["kind"] == DOSE
-        said = first["words"] if is_dose else f"{way} in {first['name']}"
-        parts.append(said + (f", rho {first['rho']:.2f}" if is_dose else _how_well(first)))
+    if len(given) and given.iloc[0]["kind"] == DOSE:
+        same = given[(given["kind"] == DOSE) & (np.sign(given["r"]) == np.sign(given.iloc[0]["r"]))].head(_MOST_DOSES)
+        way = "follows" if given.iloc[0]["r"] > 0 else "falls with"
+        parts.append(f"{way} " + " and ".join(f"{d['name']}, rho {d['rho']:.2f}" for _, d in same.iterrows()))
+    elif len(given):
+        way = "stronger" if given.iloc[0]["r"] > 0 else "weaker"
+        parts.append(f"{way} in {given.iloc[0]['name']}{_how_well(given.iloc[0])}")
     return "; ".join(parts)
 
 

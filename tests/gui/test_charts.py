@@ -225,6 +225,18 @@ def test_how_it_was_tested_is_one_click_away(charts: Any, opened: Any, settle: A
     charts.tested.close()
 
 
+def test_without_results_every_chart_says_what_to_do(dock: Any, qtbot: Any) -> None:
+    made = ChartsDock(dock.bench)
+    qtbot.addWidget(made)
+    made.show()
+    for i, chart in enumerate(made.charts):
+        made.which.setCurrentIndex(i)
+        assert "step" in chart.message.text()
+        with pytest.raises(PhenoLensError, match="nothing to save"):
+            chart.save("nothing.png")
+    assert not made.how.isEnabled()
+
+
 def test_the_dock_goes_without_a_trace(opened: Any, qtbot: Any, settle: Any) -> None:
     made = ChartsDock(opened.bench)
     made.show()

@@ -105,10 +105,8 @@ class Charting:
                 return feature_histogram(run, feature, *sides)
             return distribution(run, feature, *sides, of=of)
 
-        if comparison is None:
-            s.charts = {**s.charts, "spread": Charted((of,), why="Compare wells first (step 5).")}
-            return
-        self._ask("spread", (of, s.feature, id(comparison)), FEATURE_VALUE, compute)
+        missing = "" if comparison is not None else "Compare wells first (step 5)."
+        self._ask("spread", (of, s.feature, id(comparison)), FEATURE_VALUE, compute, missing)
 
     def _of(self, value: str) -> tuple[Any, ...]:
         """Tell apart what a value is of."""
@@ -117,7 +115,14 @@ class Charting:
             return (value,)
         return value, s.feature, id(s.comparison) if value == PHENOTYPE_VALUE else None
 
-    def _ask(self, chart: str, asked: tuple[Any, ...], value: str, compute: Callable[[Any], pd.DataFrame]) -> None:
+    def _ask(
+        self,
+        chart: str,
+        asked: tuple[Any, ...],
+        value: str,
+        compute: Callable[[Any], pd.DataFrame],
+        missing: str = "",
+    ) -> None:
         """Compute in a thread, unless it is there already; what cannot be had says why in the chart itself."""
         s = self.bench.session
         known = s.charts.get(chart)
@@ -130,6 +135,9 @@ class Charting:
 
         if run is None:
             put(Charted(asked, why="Run the model or open finished results (step 4) to get features."))
+            return
+        if missing:
+            put(Charted(asked, why=missing))
             return
         if feature is None and not value.startswith(COVARIATE_VALUE):
             put(Charted(asked, why="Choose a feature in step 5."))

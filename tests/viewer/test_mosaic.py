@@ -73,7 +73,7 @@ def test_large_mosaics_are_drawn_smaller(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(mosaic, "EDGE", 10)
     found = grid([(16, 16)] * 4, 2)
     assert found.step == 4
-    whole = compose([np.full((1, 16, 16), i + 1, np.uint8) for i in range(4)], found)
+    whole = compose([shrink(np.full((1, 16, 16), i + 1, np.uint8), 4) for i in range(4)], found)
     assert whole.shape == (1, 9, 9)
     assert (whole[0, 0, 0], whole[0, 0, -1], whole[0, -1, 0], whole[0, -1, -1]) == (1, 0, 0, 0)
     assert (whole[0, 4, 4], whole[0, 3, 7], whole[0, 7, 3]) == (4, 2, 3)

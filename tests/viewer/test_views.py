@@ -157,6 +157,42 @@ def test_choosing_a_well_leaves_the_overview_and_coming_back_adds_nothing(opened
     assert opened.slots.layer(0).visible
 
 
+def test_what_the_user_does_meanwhile_stays(opened: Any, settle: Any) -> None:
+    """Layers that the user shows, and the looks of channels that he sets, outlive the overview."""
+    own = opened.viewer.add_points([[1, 1]], name="mine", visible=False)
+    opened.showing.view("plate")
+    settle(opened)
+    first, second = opened.overview.layers
+    own.visible, first.contrast_limits, second.visible = True, (3.0, 400.0), False
+    opened.showing.view("plate")  # pressed once more: nothing is set back
+    settle(opened)
+    assert (first.contrast_limits, second.visible) == ([3.0, 400.0], False)
+    opened.showing.view("field")
+    settle(opened)
+    images = opened.images.layers
+    assert (own.visible, images[0].contrast_limits, images[1].visible) == (True, [3.0, 400.0], False)
+
+
+def test_a_cancelled_overview_says_so_and_goes_on(opened: Any, settle: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(self: Any, report: Any, cancelled: Any, build: Any = Thumbnails.build) -> None:
+        def stop() -> bool:
+            opened.jobs.cancel("overview")
+            return cancelled()
+
+        build(self, report, stop)
+
+    monkeypatch.setattr(Thumbnails, "build", slow)
+    monkeypatch.setattr(thumbnails, "default_folder", lambda: Path(opened.session.run.path) / "cache")
+    opened.showing.view("plate")
+    settle(opened)
+    assert "press Whole plate to go on" in opened.session.status
+    assert not opened.overview.thumbnails.complete
+    monkeypatch.undo()
+    opened.showing.view("plate")
+    settle(opened)
+    assert opened.overview.thumbnails.complete
+
+
 def test_another_plate_takes_the_overview_away(opened: Any, plate_folder: Path, settle: Any) -> None:
     opened.showing.view("plate")
     settle(opened)

@@ -102,7 +102,8 @@ def compose(images: Sequence[Pixels], layout: Layout) -> Pixels:
     Parameters
     ----------
     images : sequence of ndarray (C, y, x)
-        In the layout's order.
+        In the layout's order, each brought down by its step already (see `shrink`), so that no more than one field
+        need be held in full.
     layout : Layout
 
     Returns
@@ -113,8 +114,7 @@ def compose(images: Sequence[Pixels], layout: Layout) -> Pixels:
     step = layout.step
     rows, columns = (math.ceil(n / step) for n in layout.size)
     whole = np.zeros((images[0].shape[0], rows, columns), dtype=images[0].dtype)
-    for image, (y, x) in zip(images, layout.origins, strict=True):
-        small = shrink(image, step)
+    for small, (y, x) in zip(images, layout.origins, strict=True):
         i, j = y // step, x // step
         target = whole[:, i : i + small.shape[1], j : j + small.shape[2]]
         target[...] = small[:, : target.shape[1], : target.shape[2]]

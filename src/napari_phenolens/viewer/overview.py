@@ -40,6 +40,7 @@ class Overview:
         self._before: tuple[Any, ...] | None = None  # camera, layers that were visible, scale bar
         self._callbacks: list[tuple[Any, Callable[..., Any]]] = []
         bench.jobs.progressed.connect(self._progressed)
+        bench.jobs.ended.connect(self._ended)
 
     @property
     def layers(self) -> list[Any]:
@@ -96,6 +97,11 @@ class Overview:
         if time.monotonic() - self._shown_at > REFRESH:
             self._refresh()
 
+    def _ended(self, job: Job) -> None:
+        if job.kind == "overview" and job.cancelled() and self.active:
+            done = job.progress.done if job.progress is not None else 0
+            self.bench.session.status = f"Plate overview stopped after {done} wells; press Whole plate to go on."
+
     def _refresh(self) -> None:
         self._shown_at = time.monotonic()
         for layer in self.layers:
@@ -120,7 +126,8 @@ class Overview:
         """Show the layers, and of all others none; remember what the viewer looked like."""
         bench, viewer, plate = self.bench, self.bench.viewer, thumbnails.plate
         images = {role_of(layer)[1]: layer for layer in bench.images.layers}  # type: ignore[index]
-        if self._before is None:
+        entering = self._before is None
+        if entering:
             bar = compat.scale_bar(viewer)
             visible = {layer: layer.visible for layer in viewer.layers}
             self._before = compat.look(viewer), visible, bar.visible
@@ -147,6 +154,8 @@ class Overview:
                     units=("um", "um") if plate.pixel_size else ("pixel", "pixel"),
                     metadata={KEY: {"role": role}},
                 )
+            elif not entering:
+                continue
             layer.visible = True
             if like is not None:
                 for name in _LIKE[:-1]:
@@ -173,7 +182,7 @@ class Overview:
         images = {role_of(layer)[1]: layer for layer in self.bench.images.layers}  # type: ignore[index]
         shown = {role_of(layer)[1]: layer for layer in self.layers}  # type: ignore[index]
         for layer, was in visible.items():
-            if layer in viewer.layers:
+            if layer in viewer.layers and not layer.visible:  # what the user has shown meanwhile stays
                 layer.visible = was
         for channel in images.keys() & shown.keys():  # what was set on the overview holds for the cells
             for name in _LIKE:

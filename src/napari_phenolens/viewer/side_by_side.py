@@ -98,7 +98,7 @@ class SideBySide:
         grid.stride, grid.shape, grid.spacing = before.stride, before.shape, before.spacing
         compat.remove_layers(self.viewer, self.layers)
         for layer, visible in before.visible.items():
-            if layer in self.viewer.layers:
+            if layer in self.viewer.layers and not layer.visible:  # what the user has shown meanwhile stays
                 layer.visible = visible
         self.viewer.layers.selection = {layer for layer in before.chosen if layer in self.viewer.layers}
         compat.look_again(self.viewer, before.look)

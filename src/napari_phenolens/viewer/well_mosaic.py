@@ -11,7 +11,7 @@ import numpy as np
 from napari_phenolens.errors import PhenoLensError
 from napari_phenolens.progress import check_cancelled
 from napari_phenolens.viewer.images import Picture, read_picture
-from napari_phenolens.viewer.mosaic import Layout, compose, compose_heatmaps, grid, lay_out
+from napari_phenolens.viewer.mosaic import Layout, compose, compose_heatmaps, grid, lay_out, shrink
 from napari_phenolens.viewer.overlays import read_overlay
 from napari_phenolens.viewer.slots import Overlay
 
@@ -62,7 +62,8 @@ def _together(plate: Any, names: Sequence[tuple[str, str]], layout: Layout, limi
     for well, field in names:
         check_cancelled(cancel)
         try:
-            pictures.append(read_picture(plate, well, field, limits))
+            full = read_picture(plate, well, field, limits)
+            pictures.append(replace(full, data=shrink(full.data, layout.step)))
         except PhenoLensError as error:
             pictures.append(None)
             problem = error
@@ -70,10 +71,8 @@ def _together(plate: Any, names: Sequence[tuple[str, str]], layout: Layout, limi
     if not read:
         raise problem if problem is not None else PhenoLensError("there are no fields to show")
     model = max(read, key=lambda picture: len(picture.channels))
-    images = [
-        _channels(picture, model) if picture is not None else np.zeros((len(model.channels), *shape), model.data.dtype)
-        for picture, shape in zip(pictures, layout.shapes, strict=True)
-    ]
+    nothing = np.zeros((len(model.channels), 1, 1), model.data.dtype)
+    images = [_channels(picture, model) if picture is not None else nothing for picture in pictures]
     return replace(model, data=compose(images, layout), step=layout.step)
 
 

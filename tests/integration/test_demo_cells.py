@@ -112,3 +112,39 @@ def test_the_command_line_says_the_same(run: Run, found: Looks, capsys: pytest.C
     written = pd.read_csv(out, index_col="cell")
     assert written["state"].tolist() == known.cells["state"].tolist()
     np.testing.assert_allclose(written["probability"], found.cells.loc[written.index, "probability"])
+
+
+def test_cells_from_a_folder_of_labels(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import tifffile
+
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    for well in ("A04", "D08"):
+        tifffile.imwrite(folder / f"{well}_f1_DNA_cp_masks.tif", run.cell_labels(well).astype(np.uint16))
+    again = shutil.copytree(demo_run_path(), tmp_path / "run")
+
+    def ended(*words: str) -> int:
+        with pytest.raises(SystemExit) as end:
+            main(["cells", str(again), *words])
+        return int(end.value.code or 0)
+
+    out = tmp_path / "cells.csv"
+    assert ended("--labels", str(folder), "--out", str(out), "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    cells = run.cells()
+    mine = cells[cells["well"].isin(["A04", "D08"])].reset_index(drop=True)
+    assert said["cells"] == len(mine) and [row["well"] for row in said["rows"]] == ["A04", "D08"]
+    assert said["source"]["kind"] == "folder" and len(said["skipped"]) == 34
+    written = pd.read_csv(out, index_col="cell")
+    pd.testing.assert_frame_equal(
+        written[list(mine.columns)], mine.astype({"field": int}), check_dtype=False, check_names=False
+    )
+    opened = open_run(again)
+    rows = cells.index[cells["well"].isin(["A04", "D08"])]
+    assert abs(opened.cell_codes() - run.cell_codes()[rows]).max() < 1e-7
+    assert len(opened.cell_measurements().columns) > 50
+    assert written["area_nucleus"].notna().mean() > 0.5
+    # other cells do not slip in, and the message says what to type
+    assert ended() == 1
+    assert "--replace" in capsys.readouterr().err
+    assert ended("--labels", str(folder), "--reach", "3") == 2

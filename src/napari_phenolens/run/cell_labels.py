@@ -51,8 +51,11 @@ class LabelSource(Protocol):
     def describe(self) -> dict[str, Any]:
         """Say in JSON values what decides the labels: cells of another source are not mixed with these."""
 
-    def labels(self, place: Place, image: npt.NDArray[Any] | None, nuclei: Labels | None) -> Labels:
-        """Give a field's labels ``(Y, X)``, 0 for background; the image is ``(C, Y, X)``."""
+    def labels(self, place: Place, image: npt.NDArray[Any] | None) -> tuple[Labels, Labels | None]:
+        """Give a field's labels ``(Y, X)``, 0 for background, and its nuclei where they were found on the way.
+
+        The image is ``(C, Y, X)``, None where the plate's files are gone.
+        """
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,12 @@ class Segmented:
         """Give the settings."""
         return {"kind": "segmentation", **self.segmentation.to_dict()}
 
-    def labels(self, place: Place, image: npt.NDArray[Any] | None, nuclei: Labels | None) -> Labels:
+    def labels(self, place: Place, image: npt.NDArray[Any] | None) -> tuple[Labels, Labels | None]:
         """Segment the field."""
         if image is None:
             raise RunError("the segmentation needs the field's pixels")
-        return self.segmentation.cells(image, self.channels, nuclei)
+        nuclei = self.segmentation.nuclei(image, self.channels)
+        return self.segmentation.cells(image, self.channels, nuclei), nuclei
 
 
 @dataclass(frozen=True)
@@ -84,9 +88,9 @@ class FromCall:
         name = getattr(self.call, "__qualname__", type(self.call).__qualname__)
         return {"kind": "function", "name": f"{getattr(self.call, '__module__', '')}.{name}"}
 
-    def labels(self, place: Place, image: npt.NDArray[Any] | None, nuclei: Labels | None) -> Labels:
+    def labels(self, place: Place, image: npt.NDArray[Any] | None) -> tuple[Labels, None]:
         """Call it."""
-        return checked(self.call(place.well, place.field), place)
+        return checked(self.call(place.well, place.field), place), None
 
 
 class FromMapping:
@@ -109,14 +113,14 @@ class FromMapping:
             digest.update(np.ascontiguousarray(image).tobytes())
         return {"kind": "arrays", "sha256": digest.hexdigest()[:16]}
 
-    def labels(self, place: Place, image: npt.NDArray[Any] | None, nuclei: Labels | None) -> Labels:
+    def labels(self, place: Place, image: npt.NDArray[Any] | None) -> tuple[Labels, None]:
         """Look it up; a well's only field needs no name."""
         found = self.given.get((place.well, place.field))
         if found is None and place.alone:
             found = self.given.get((place.well, None))
         if found is None:
             raise RunError(f"no labels were given for {place.well}, field {place.field}")
-        return checked(found, place)
+        return checked(found, place), None
 
 
 class FromFolder:
@@ -139,12 +143,12 @@ class FromFolder:
             "sha256": hashlib.sha256(repr(facts).encode()).hexdigest()[:16],
         }
 
-    def labels(self, place: Place, image: npt.NDArray[Any] | None, nuclei: Labels | None) -> Labels:
+    def labels(self, place: Place, image: npt.NDArray[Any] | None) -> tuple[Labels, None]:
         """Read the one file that is named as the field is."""
         from napari_phenolens.plate.images import read_image
 
         path = self._file(place)
-        return checked(read_image(str(path), None), place)
+        return checked(read_image(str(path), None), place), None
 
     def _file(self, place: Place) -> Path:
         names = [*place.stems, f"{place.well}_{place.field}", f"{place.well}_f{place.field}"]

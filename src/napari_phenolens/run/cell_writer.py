@@ -280,11 +280,7 @@ def _field(run: Run, plate: Plate | None, source: LabelSource, plan: CellPlan, w
     if plate is not None:
         field = plate.wells[well].fields[int(row["place"])]
         image, stems = field.read(list(run.channels)), tuple(path.stem for path in field.files)
-    nuclear, channels = run.lens.nuclear, run.lens.channels
-    nuclei = None
-    if image is not None and nuclear is not None:
-        nuclei = segment_nuclei(image[channels.index(nuclear)], run.pixel_size)
-    labels = source.labels(Place(well, name, shape, stems, len(run.fields(well)) == 1), image, nuclei)
+    labels, nuclei = source.labels(Place(well, name, shape, stems, len(run.fields(well)) == 1), image)
     table = locate_cells(labels)
     weights = pooling_weights(labels, float(row["scale"]), (int(row["h"]), int(row["w"])))
     table["foreground"] = weights @ run.foreground(well, name).ravel().astype(np.float64)
@@ -293,6 +289,9 @@ def _field(run: Run, plate: Plate | None, source: LabelSource, plan: CellPlan, w
         raise RunError(f"{len(table)} cells in one field are more than the {MOST_CELLS} that are stored")
     measured = np.zeros((len(table), 0), np.float32)
     if image is not None and plan.measurements:
+        nuclear, channels = run.lens.nuclear, run.lens.channels
+        if nuclei is None and nuclear is not None:
+            nuclei = segment_nuclei(image[channels.index(nuclear)], run.pixel_size)
         concepts = cell_concepts(image, channels, nuclei, labels, run.pixel_size, nuclear)
         measured = concepts.reindex(index=table["label"], columns=list(plan.measurements)).to_numpy(np.float32)
     return FieldCells(labels, table, codes, measured)

@@ -237,7 +237,8 @@ def _pairs(
     features = reports[0].features, reports[1].features
     if space:
         matching, chance = by_atoms(runs[0].lens.dictionary, runs[1].lens.dictionary, seed)
-        more = {"wells": correlations(wells[0].profiles, wells[1].profiles)} if one_plate else {}
+        enough = one_plate and len(wells[0].names) >= 3
+        more = {"wells": correlations(wells[0].profiles, wells[1].profiles)} if enough else {}
         by = "atoms"
     elif one_plate and len(wells[0].names) >= 3 and (places := places or _fallback(runs[0], wells[0])):
         matching, chance, well, spatial = by_activity(runs, wells, places, seed=seed, cancel=cancel)

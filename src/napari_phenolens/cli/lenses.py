@@ -75,9 +75,9 @@ def report(
 
         files = export_dictionary_report(found, out)
     if as_json:
-        output.print_json(
-            {**found.facts, "rows": output.records(found.table), "features": output.records(found.features)}
-        )
+        tables = {name: getattr(found, name) for name in ("features", "usage", "spectrum", "probes", "tree")}
+        told = {name: None if table is None else output.records(table) for name, table in tables.items()}
+        output.print_json({**found.facts, "rows": output.records(found.table), **told})
         return
     from napari_phenolens.export import lens_line
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
-from timm.models.vision_transformer import ParallelScalingBlock
 from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_phenolens.encoders.camae import sincos_positions
+from napari_phenolens.encoders.timm_door import ParallelScalingBlock
 
 STANDARDISE_EPS = 1e-5
 

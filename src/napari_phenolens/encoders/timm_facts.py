@@ -8,11 +8,10 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
-import timm
 import torch
-from timm.models import get_pretrained_cfg, is_model
 
 from napari_phenolens.encoders.errors import EncoderError
+from napari_phenolens.encoders.timm_door import get_pretrained_cfg, is_model, timm
 
 PREFIX = "timm:"
 LARGEST_DEFAULT_TILE = 256  # px; networks trained on larger images than this get smaller tiles, which cost less memory

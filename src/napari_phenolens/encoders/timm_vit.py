@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
-from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from napari_phenolens.encoders.errors import EncoderError
 from napari_phenolens.encoders.names import a_number, join_name, one_of
+from napari_phenolens.encoders.timm_door import resample_abs_pos_embed, timm
 from napari_phenolens.encoders.timm_facts import TimmFacts, intermediates
 from napari_phenolens.encoders.torch_encoder import TorchEncoder, check_block
 from napari_phenolens.encoders.weights import read_published, sha256_of

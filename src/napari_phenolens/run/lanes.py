@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from napari_phenolens.encoders import Encoder
 from napari_phenolens.run.devices import workers
+from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.pixels import as_tensor
 from napari_phenolens.threads import budget
 
@@ -60,6 +62,11 @@ class Lane:
         self.dtype: torch.dtype | None = None
         self._call = _inner_of(encoder)
         if compiled:
+            if self.where.type == "cuda" and sys.modules.get("triton", sys) is None:  # see encoders.timm_door
+                raise RunError(
+                    "a compiled forward needs Triton, which cannot be loaded beside this screen's graphics driver (Mesa "
+                    "with LLVM); run it from the command line, or without compiling"
+                )
             self._call = torch.compile(self._call, dynamic=True)
         self._streams = threading.local()
 

@@ -81,7 +81,7 @@ def test_the_card_is_that_of_python(dock: Any, settle: Any, reference: Any) -> N
     assert "Looks perturbed" in dock.verdict.text()
     assert f"{expected.explained:.2f}" in dock.explained.text()
     for side, strip in dock.strips.items():
-        assert [b.text().split()[0] for b in strip.buttons] == list(expected.neighbours[side]["well"])
+        assert [strip.item(i).text().split()[0] for i in range(strip.count())] == list(expected.neighbours[side]["well"])
 
 
 def test_the_cell_is_outlined_where_it_lies(dock: Any, settle: Any, reference: Any) -> None:
@@ -127,7 +127,9 @@ def test_walking_by_rank(qtbot: Any, dock: Any, settle: Any, reference: Any) -> 
 def test_a_similar_cell_is_gone_to(qtbot: Any, dock: Any, settle: Any, reference: Any) -> None:
     page = click(dock, settle, whole_cell(reference, "A04"))
     wanted = int(page.card.neighbours["perturbed"].index[0])
-    qtbot.mouseClick(dock.strips["perturbed"].buttons[0], Qt.MouseButton.LeftButton)
+    strip = dock.strips["perturbed"]
+    at = strip.visualItemRect(strip.item(0)).center()
+    qtbot.mouseClick(strip.viewport(), Qt.MouseButton.LeftButton, pos=at)
     settle(dock)
     assert dock.bench.session.cell.card.cell == wanted
     assert dock.bench.session.well == reference.cells.loc[wanted, "well"]

@@ -84,8 +84,9 @@ class CellCard:
         if np.isfinite(self.probability):
             side = "perturbed" if self.probability >= 0.5 else "like control"
             sure = max(self.probability, 1 - self.probability)
+            words = f"{sure:.0%}" if sure < 0.99 else "over 99%"
             return (
-                f"looks {side} ({sure:.0%} at a prior of 50:50, by a model that never saw this well; "
+                f"looks {side} ({words} at a prior of 50:50, by a model that never saw this well; "
                 f"more perturbed than {self.rank:.0%} of control cells)"
             )
         if np.isfinite(self.rank):

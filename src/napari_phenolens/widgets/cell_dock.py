@@ -10,7 +10,7 @@ from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut
 from qtpy.QtWidgets import QComboBox, QFileDialog, QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from napari_phenolens.viewer import cell_page
-from napari_phenolens.viewer.showing import describe
+from napari_phenolens.viewer.describing import describe
 from napari_phenolens.viewer.workbench import workbench_for
 from napari_phenolens.widgets.cell_parts import CellFeatures, CellStrip
 from napari_phenolens.widgets.parts import Connections, JobPump, Section, hint, plural, row
@@ -204,7 +204,7 @@ class CellDock(QWidget):
             near = page.card.neighbours[side]
             shown = [crops[c] for c in near.index if c in crops]
             labels = dict(zip(near.index, near["label"], strict=True))
-            strip.show_cells(shown, page.colours, near["similarity"].to_dict(), labels)
+            strip.show_cells(shown, page.colours, dict(zip(near.index, near["similarity"], strict=True)), labels)
         self.likes_text.setText(
             page.why or "Number: cosine of the codes, 1 the same. At most two cells of a well. Click to go there."
         )

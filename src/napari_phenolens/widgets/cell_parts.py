@@ -10,11 +10,12 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import (
     QAbstractItemView,
-    QGridLayout,
+    QFrame,
     QHeaderView,
+    QListWidget,
+    QListWidgetItem,
     QTableWidget,
     QTableWidgetItem,
-    QToolButton,
     QWidget,
 )
 
@@ -23,7 +24,7 @@ from napari_phenolens.export import cell_crop_picture
 from napari_phenolens.widgets.gallery_view import pixmap_of
 
 EDGE, ACROSS = 84, 4
-FEATURE = int(Qt.ItemDataRole.UserRole)
+FEATURE = CELL = int(Qt.ItemDataRole.UserRole)
 _SEEN = (
     ("feature", "Feature", "Click a row to see the feature over the cells."),
     ("name", "Name", "What it is called."),
@@ -78,10 +79,10 @@ class CellFeatures(QTableWidget):
         """Show a table of a `CellCard`."""
         self.setVisible(len(table) > 0)
         self.setRowCount(len(table))
-        for i, (feature, values) in enumerate(table.iterrows()):
+        for i, feature in enumerate(map(int, table.index)):
             for j, (key, _, _) in enumerate(self._columns):
-                item = QTableWidgetItem(f"F{feature}" if key == "feature" else _words(key, values[key]))
-                item.setData(FEATURE, int(feature))
+                item = QTableWidgetItem(f"F{feature}" if key == "feature" else _words(key, table[key].iloc[i]))
+                item.setData(FEATURE, feature)
                 if key not in ("feature", "name"):
                     item.setTextAlignment(int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
                 self.setItem(i, j, item)
@@ -92,18 +93,24 @@ class CellFeatures(QTableWidget):
         self.wanted.emit(int(item.data(FEATURE)))
 
 
-class CellStrip(QWidget):
-    """Pictures of cells; one that is pressed is wanted."""
+class CellStrip(QListWidget):
+    """Pictures of cells; one that is clicked, or Enter on it, is wanted."""
 
     wanted = Signal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._grid = QGridLayout(self)
-        self._grid.setContentsMargins(0, 0, 0, 0)
-        self._grid.setSpacing(2)
-        self._grid.setColumnStretch(ACROSS, 1)
-        self.buttons: list[QToolButton] = []
+        self.setViewMode(QListWidget.ViewMode.IconMode)
+        self.setMovement(QListWidget.Movement.Static)
+        self.setResizeMode(QListWidget.ResizeMode.Adjust)
+        self.setUniformItemSizes(True)
+        self.setIconSize(QSize(EDGE, EDGE))
+        self.setSpacing(2)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.itemClicked.connect(self._go)
+        self.itemActivated.connect(self._go)
+        self.show_cells([], {}, {}, {})
 
     def show_cells(
         self,
@@ -113,21 +120,18 @@ class CellStrip(QWidget):
         labels: Mapping[int, int],
     ) -> None:
         """Show cells in these colours (see `export.cell_crop_picture`), each with how like it is."""
-        for button in self.buttons:
-            self._grid.removeWidget(button)
-            button.deleteLater()
-        self.buttons = []
-        for i, crop in enumerate(crops):
+        self.clear()
+        for crop in crops:
             times = max(1, round(EDGE * self.devicePixelRatioF() / max(crop.pixels.shape[1:])))
-            button = QToolButton(self)
-            button.setIcon(QIcon(pixmap_of(cell_crop_picture(crop, colours, times))))
-            button.setIconSize(QSize(EDGE, EDGE))
-            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
-            button.setAutoRaise(True)
-            button.setText(f"{crop.well} {similarity[crop.cell]:.2f}")
+            picture = pixmap_of(cell_crop_picture(crop, colours, times))
+            item = QListWidgetItem(QIcon(picture), f"{crop.well} {similarity[crop.cell]:.2f}")
+            item.setData(CELL, crop.cell)
             told = f"{crop.well}, field {crop.field}, cell {labels[crop.cell]}: cosine {similarity[crop.cell]:.3f}"
-            button.setToolTip(f"{told}. Click to go there.")
-            button.setAccessibleName(told)
-            button.clicked.connect(lambda _on=False, cell=crop.cell: self.wanted.emit(cell))
-            self._grid.addWidget(button, i // ACROSS, i % ACROSS)
-            self.buttons.append(button)
+            item.setToolTip(f"{told}. Click to go there.")
+            item.setData(Qt.ItemDataRole.AccessibleTextRole, told)
+            self.addItem(item)
+        lines = 2 if len(crops) > ACROSS else 1
+        self.setFixedHeight(lines * (EDGE + self.fontMetrics().height() + 12) + 4)
+
+    def _go(self, item: QListWidgetItem) -> None:
+        self.wanted.emit(int(item.data(CELL)))

@@ -1,0 +1,60 @@
+"""Take the screenshots of explained cells: one of a control well, one of a perturbed well.
+
+    xvfb-run -a -s "-screen 0 1600x1000x24" python docs/screenshots/cells.py RUN --perturbed QUERY
+
+RUN is the folder of a finished run whose cells are stored (``phenolens cells RUN``). In each side's wells the cell in
+the middle of its ranks is shown: neither the best nor the worst.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from take import HERE, SIZE, check, take, wait
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Open, click, take."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="folder of a finished run with cells")
+    parser.add_argument("--perturbed", required=True, help="query for the perturbed wells")
+    parser.add_argument("--out", type=Path, default=HERE, help="folder for the pictures")
+    chosen = parser.parse_args(arguments)
+
+    import napari
+
+    viewer = napari.Viewer(show=True)
+    viewer.window.resize(*SIZE)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-phenolens", "PhenoLens")
+    bench = dock.bench
+    bench.opening.run(chosen.run)
+    wait(bench.jobs)
+    bench.set_queries(None, chosen.perturbed, "")
+    bench.comparing.start()
+    wait(bench.jobs)
+    check(bench)
+    _, cells = viewer.window.add_plugin_dock_widget("napari-phenolens", "PhenoLens cell")
+    wait(bench.jobs)
+    dock.parent().hide()
+    table = bench.session.run.cells()
+    for name, wells in (
+        ("control", bench.session.comparison.controls),
+        ("perturbed", bench.session.comparison.perturbed),
+    ):
+        rows = table[table["well"].isin(wells) & ~table["border"]]
+        bench.cells.go(int(rows.index[len(rows) // 2]))
+        wait(bench.jobs)
+        ranked = [c for c in bench.cells.ranked() if c in set(rows.index)]
+        bench.cells.go(int(ranked[len(ranked) // 2]))
+        wait(bench.jobs)
+        check(bench)
+        assert bench.session.cell.whole
+        print(take(viewer, chosen.out, f"cell-{name}"))
+        print(bench.session.cell.card.text())
+    cells.bench.close()
+    viewer.close()
+
+
+if __name__ == "__main__":
+    main()

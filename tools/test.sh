@@ -23,8 +23,17 @@ if [ ! -x "$venv/bin/python" ]; then
 fi
 "$venv/bin/python" -m pip install -qq --disable-pip-version-check -e ".[${EXTRAS:-test}]"
 
-run=("$venv/bin/python" -m pytest "$@")
+screen=()
 if [ -z "${DISPLAY:-}" ] && command -v xvfb-run >/dev/null 2>&1; then
-  run=(xvfb-run -a -s "-screen 0 1920x1080x24 +extension GLX" "${run[@]}")
+  screen=(xvfb-run -a -s "-screen 0 1920x1080x24 +extension GLX")
 fi
-exec "${run[@]}"
+run=("${screen[@]}" "$venv/bin/python" -m pytest)
+if [ "$#" -gt 0 ]; then
+  exec "${run[@]}" "$@"
+fi
+# What opens no window: a file of tests to a process, a process to a core. Then the windows, one after the other.
+failed=0
+OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE PHENOLENS_THREADS=1 \
+  "${run[@]}" -n auto --dist loadfile --ignore=tests/gui || failed=1
+"${run[@]}" tests/gui || failed=1
+exit "$failed"

@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 import qtpy
-from qtpy.QtCore import QEvent, QRectF, Qt
+from qtpy.QtCore import QEvent, QEventLoop, QRectF, Qt
 from qtpy.QtGui import QColor, QPainter, QPalette, QShowEvent
 from qtpy.QtSvg import QSvgGenerator
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QComboBox, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_phenolens.errors import PhenoLensError
 from napari_phenolens.viewer.workbench import Workbench
@@ -228,6 +228,8 @@ class Chart(QWidget):
         self._for_paper = True
         try:
             self.refresh()
+            # Axes find the room for their words only when Qt lays them out.
+            QApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
             if kind == ".png":
                 from pyqtgraph.exporters import ImageExporter
 
@@ -242,8 +244,14 @@ class Chart(QWidget):
             canvas.setSize(self.view.size())
             canvas.setViewBox(self.view.rect())
             painter = QPainter(canvas)
+            drawn = [item for item in self.view.scene().items() if hasattr(item, "setExportMode")]
+            how = {"painter": painter, "antialias": True, "resolutionScale": 1.0}
+            for item in drawn:
+                item.setExportMode(True, how)  # points as shapes: an SVG holds no pieces of a pixmap
             self.view.scene().render(painter, QRectF(self.view.rect()), self.view.viewRect())
             painter.end()
+            for item in drawn:
+                item.setExportMode(False)
         finally:
             self._for_paper = False
             self.refresh()

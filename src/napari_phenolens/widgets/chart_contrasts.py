@@ -119,7 +119,7 @@ class ContrastsChart(Chart):
                 "Make a second contrast above, then its effects are drawn against those of the first."
             )  # fmt: skip
         a, b = contrasts[self.across.currentIndex()], contrasts[self.up.currentIndex()]
-        plot = self.plot(left=f"effect: {short(b.name)}", bottom=f"effect: {short(a.name)}")
+        plot = self.plot(left=f"effect: {short(b.name, 16)}", bottom=f"effect: {short(a.name, 32)}")
         x, y = both["effect_a"].to_numpy(dtype=float), both["effect_b"].to_numpy(dtype=float)
         ends = np.array([min(x.min(), y.min(), 0), max(x.max(), y.max(), 0)])
         self.line(plot, ends, ends, PALE, 1, Qt.PenStyle.DashLine)
@@ -143,7 +143,7 @@ class ContrastsChart(Chart):
         return f"F{feature}: {x:.2f} and {y:.2f}"
 
 
-def short(name: str, most: int = 26) -> str:
+def short(name: str, most: int) -> str:
     """Cut a name to what fits along an axis."""
     return name if len(name) <= most else f"{name[: most - 1]}…"
 

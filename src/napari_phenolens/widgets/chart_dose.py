@@ -141,7 +141,8 @@ class DoseChart(ValueChart):
             nothing = pg.mkPen(None)
             edges = [pg.PlotCurveItem(at, np.array(curve[end]), pen=nothing) for end in ("low", "high")]
             plot.addItem(pg.FillBetweenItem(*edges, brush=pg.mkBrush(BAND)))
-            self.line(plot, at, np.array(curve["value"]), CURVE, 2.5)
+            style = None if np.isfinite(row["ec50"]) else Qt.PenStyle.DashLine  # a curve that says little
+            self.line(plot, at, np.array(curve["value"]), CURVE, 2.5, style)
         colours = [ROLE_COLOURS.get(s.roles.get(well, ""), NO_ROLE) for well in points["well"]]
         jitter = np.where(dose > 0, 0.0, np.random.default_rng(0).uniform(-0.12, 0.12, len(dose)))
         self.dots(plot, x + jitter, value, points["well"], colours, self._tell, self.show_well)

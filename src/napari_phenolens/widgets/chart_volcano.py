@@ -54,7 +54,7 @@ class VolcanoChart(Chart):
         ties = int((known["q"] == floor).sum())
         self.note.setText(
             "Orange: more in perturbed wells, blue: less; grey: q ≥ 0.05; ×: follows the well's place (technical)."
-            + (f" {ties} features share the smallest q, {floor:.2g}: more than the wells allow." if ties > 20 else "")
+            + (f" {ties} features share the smallest q that these wells allow, {floor:.2g}." if ties > 20 else "")
         )
         self.note.show()
         return ""

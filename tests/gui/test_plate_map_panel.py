@@ -224,3 +224,30 @@ def test_a_choice_forgets_nothing_of_another_plate(opened: Any, plate_folder: Pa
     settle(opened)
     s = opened.bench.session
     assert (s.undo.undo_title, s.preview, s.hand_roles) == ("", (), {})
+
+
+def test_building_it_opens_no_window(opened: Any, qtbot: Any) -> None:
+    """A part that is shown before it has a parent would flash as a window of its own."""
+    from qtpy.QtCore import QEvent, QObject
+    from qtpy.QtWidgets import QApplication
+
+    from napari_phenolens.widgets.large_map import LargeMap
+    from napari_phenolens.widgets.parts import Connections
+    from napari_phenolens.widgets.wells_section import WellsSection
+
+    shown = []
+
+    class Watch(QObject):
+        def eventFilter(self, watched: Any, event: Any) -> bool:  # noqa: N802 - Qt's name
+            if event.type() == QEvent.Type.Show and getattr(watched, "isWindow", bool)():
+                shown.append(watched)
+            return False
+
+    watch = Watch()
+    QApplication.instance().installEventFilter(watch)
+    connections = Connections()
+    for made in (WellsSection(opened.bench, connections), LargeMap(opened.bench)):
+        qtbot.addWidget(made)
+    QApplication.instance().removeEventFilter(watch)
+    connections.close()
+    assert shown == []

@@ -76,7 +76,6 @@ class MapPanel(QWidget):
         tip(self.save, "wells.save").clicked.connect(self._save)
         self.open_large = small_button("Open large")
         tip(self.open_large, "wells.large")
-        self.open_large.setVisible(not large)
         self.marks = [self._button(key, text, role) for key, text, role in _MARKS]
         self.reset = self._button("wells.reset", "Reset", None)
         self._lay_out(large)
@@ -109,6 +108,8 @@ class MapPanel(QWidget):
         body.setSpacing(8 if large else 4)
         body.addLayout(self.map_room, 2 if large else 0)
         body.addLayout(self.side, 1 if large else 0)
+        if large:
+            self.open_large.hide()
 
     def _button(self, key: str, text: str, role: str | None) -> QPushButton:
         button = small_button(text)

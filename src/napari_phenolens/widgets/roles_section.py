@@ -27,7 +27,7 @@ class RolesSection(Section):
         self.perturbed.query_changed.connect(lambda query: bench.set_queries(perturbed=query))
         self.positive.query_changed.connect(lambda query: bench.set_queries(positive=query))
         self.excluded.query_changed.connect(lambda query: bench.set_queries(excluded=query))
-        self.chooser = RoleChooser(bench, connections)
+        self.chooser = RoleChooser(bench, connections, self)
         self.undo, self.redo = small_button("Undo"), small_button("Redo")
         tip(self.undo, "roles.undo").clicked.connect(bench.undo)
         tip(self.redo, "roles.redo").clicked.connect(bench.redo)

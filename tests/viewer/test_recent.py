@@ -24,7 +24,7 @@ def test_newest_first_and_once_each(config: Path) -> None:
         note_recent(Recent("plate", f"/plates/{i}", str(i)))
     note_recent(Recent("plate", "/plates/9", "9"))
     names = [entry.name for entry in read_recent()]
-    assert names == ["9", *[str(i) for i in range(MOST + 2, 3, -1) if i != 9]]
+    assert names == ["9", *[str(i) for i in range(MOST + 2, 2, -1) if i != 9]]
     assert recent_file().parent == config
 
 

@@ -139,6 +139,7 @@ class Opening:
         if before is not None and not same:
             self._forget()
         s.plate = plate
+        self.bench.remembering.plate(plate, self.platemap)
         self._after(plate)
         wells = len(plate.wells)
         s.status = note or (
@@ -155,7 +156,8 @@ class Opening:
             keep = (s.well, s.field_name, s.control_query, s.perturbed_query, s.positive_query, s.slots)
             self._forget()
             s.well, s.field_name, s.control_query, s.perturbed_query, s.positive_query, s.slots = keep
-            s.plate, self.platemap = plate, None  # the run keeps its own plate map
+            self.platemap = None  # the run keeps its own
+            s.plate = plate
         s.run = run
         s.comparison = None
         self._after(run)

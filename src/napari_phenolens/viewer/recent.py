@@ -95,12 +95,11 @@ class Remembering:
 
     def __init__(self, bench: Workbench) -> None:
         self.bench = bench
-        bench.session.events.plate.connect(self._plate)
         bench.session.events.run.connect(self._run)
 
-    def _plate(self, plate: Any) -> None:
-        if plate is not None and self.bench.session.run is None:  # a run opens its plate by itself
-            self.note("plate", plate.path, plate.name, self.bench.opening.platemap, getattr(plate, "options", None))
+    def plate(self, plate: Any, platemap: Path | None) -> None:
+        """Remember a plate that the user opened; those that runs and sessions open are remembered with these."""
+        self.note("plate", plate.path, plate.name, platemap, getattr(plate, "options", None))
 
     def _run(self, run: Any) -> None:
         if run is not None:

@@ -51,6 +51,7 @@ class DictionarySection(Section):
         tip(self.save, "dictionary.save").clicked.connect(self._save)
         self.text = hint()
         self.table = MetricTree()
+        tip(self.table, "dictionary.figures")
         self.plots = DictionaryPlots()
         self.body.addLayout(row(QLabel("Labels"), self.column, self.tokens, stretch=1))
         self.body.addLayout(row(self.button, self.save))

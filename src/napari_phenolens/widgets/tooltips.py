@@ -374,6 +374,10 @@ TIPS: dict[str, tuple[str, str]] = {
         "else the fields are encoded again, which takes some seconds each.",
     ),
     "dictionary.measure": ("Measure the features", "Measure what these features are worth. Can be cancelled."),
+    "dictionary.figures": (
+        "Figures of the dictionary",
+        "What was measured of these features, by group; the right column says what chance alone would give.",
+    ),
     "dictionary.save": (
         "Save the report",
         "Save the report as a page (HTML, Markdown) or as tables (CSV: all figures, and a row for every feature).",

@@ -327,14 +327,15 @@ def paired(one: dict[int, Kept], other: dict[int, Kept], drug: str, args: argpar
             here, there = ([float(x[figure][0]) for x in side] for side in point)
             apart = np.subtract(here, there)
             with np.errstate(invalid="ignore"):
-                drawn = np.subtract(*(np.mean([x[figure] for x in side], axis=0) for side in draws))
-            wells = percentile_interval(drawn, float(apart.mean()))
+                drawn = np.subtract(*([x[figure] for x in side] for side in draws))  # (seeds, draws)
+            taken = np.random.default_rng(1).integers(len(seeds), size=drawn.shape)  # seeds are drawn too
+            wells = percentile_interval(np.take_along_axis(drawn, taken, 0).mean(axis=0), float(apart.mean()))
             each = ", ".join(f"{x:+.2f}" for x in apart)
             rows.append([f"{what} {figure}", said(here), said(there), show(wells), each])
     return rows
 
 
-PAIRED = ["", "this one", "the default", "difference [95 % by wells]", "of each seed"]
+PAIRED = ["", "this one", "the default", "difference [95 % by wells and seeds]", "of each seed"]
 
 
 def in_sample(
@@ -420,17 +421,18 @@ where each drug has all 12 negative wells. A figure is the mean over seeds of th
 and largest seed. "not whitened": only the controls' mean is taken off. Held-out cosines of different whitenings live in
 different spaces and cannot be compared.
 
-Intervals by wells: the tested wells are weighed at random {many} times (the Bayesian bootstrap: with four wells a side,
-drawing wells would leave many halves with one well alone), the same weights for both settings and all seeds, so that
-the difference is paired; what was chosen on the other half is held. They do not hold how the choice would vary, nor
-other plates."""
+Intervals of differences: the tested wells are weighed at random {many} times (the Bayesian bootstrap: with four wells a
+side, drawing wells would leave many halves with one well alone), the same weights for both settings, and each time as
+many seeds are drawn as there are, the same for both, so that the difference is paired. What was chosen on the other
+half is held: intervals do not hold how that choice would vary, nor other plates; with two or three seeds they hold
+little of how fits vary, so look at the differences of each seed too."""
 
 CHOICE = """A setting is chosen by the mean Z' over its seeds on one half of the plate, and quoted on the other, whose
 wells took no part in the choice."""
 
 IN_SAMPLE = """Chosen and quoted on the same wells, all of a drug: the best Z' among the ten leading features, and the
-phenotype score; means over seeds with intervals by wells. In-sample figures flatter whatever had more to choose from;
-the ratio had nothing to choose."""
+phenotype score; means over seeds with intervals by wells (drawn within sides). In-sample figures flatter whatever had
+more to choose from; the ratio had nothing to choose."""
 
 LEFT = """The default, fitted on the wells of rows A-D alone (`fit_on="(well < 'E')"`: pixel rule, foreground,
 whitening and dictionary), quoted on rows E-H, beside the default fitted on all wells."""

@@ -475,7 +475,7 @@ def test_wells_treated_alike() -> None:
     plate_map = pd.DataFrame(
         {
             "compound": ["DMSO"] * 4 + [f"c{i}" for i in range(8)], "batch": ["a", "b"] * 6, "serial": range(100, 112),
-            "Column": range(12), "file_gfp": [f"{w}.tif" for w in wells],
+            "Column": range(12), "Replicate": range(12), "file_gfp": [f"{w}.tif" for w in wells],
         },
         index=wells,
     )  # fmt: skip

@@ -20,9 +20,10 @@ TREATMENT = (DOSE, MAP, GENES)  # kinds that say what was done to a well
 LEAST_WELLS = 6  # with a value, below which nothing is tested
 LEAST_OF_CLASS = 2  # wells with and without
 _MOST_VALUES = 4  # a numeric column with no more values is a code, not a scale
-# columns that say where a well lies or where its files are, not what was done to it
+# columns that say where a well lies, which repeat it is or where its files are, not what was done to it
 _PLACE = re.compile(
-    r"^(metadata_)?(well|row|col|column|plate|barcode|site|field|x|y)(_?(name|id|index|no|number))?$", re.I
+    r"^(metadata_)?(well|row|col|column|plate|barcode|site|field|x|y|rep|replicate)(_?(name|id|index|no|number))?$",
+    re.I,
 )
 _OTHER = re.compile(r"file|path|url|unit", re.I)
 GENE_COLUMN = re.compile(r"^(metadata_)?(gene|gene_?symbol|gene_?name|symbol|target|target_?gene)$", re.I)

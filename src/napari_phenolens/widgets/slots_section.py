@@ -7,6 +7,7 @@ from qtpy.QtGui import QColor, QPixmap
 from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLabel, QPushButton, QSlider, QToolButton, QWidget
 
 from napari_phenolens.analysis import contribution_channels
+from napari_phenolens.export.channel_look import channel_labels
 from napari_phenolens.viewer.overlays import NO_COMPARISON, kind_words
 from napari_phenolens.viewer.session import KINDS, PHENOTYPE, SLOTS
 from napari_phenolens.viewer.settings import choose_for_now, preferences
@@ -93,12 +94,14 @@ class SlotsSection(Section):
         """Offer the channels' parts of the alignment where the run can tell them apart."""
         run = self.bench.session.run
         found = contribution_channels(run) if run is not None else ()
+        plate = self.bench.session.plate
+        labels = channel_labels(plate, run.channels) if found and plate is not None else found
         for kinds in self.kinds:
             for place in reversed(range(len(KINDS), kinds.count())):
                 kinds.removeItem(place)
-            for channel in found:
-                kinds.addItem(kind_words(CHANNEL + channel), CHANNEL + channel)
-                words = f"What {channel} gives to the alignment; over all channels these maps add up to it."
+            for channel, known in zip(found, labels, strict=True):
+                kinds.addItem(kind_words(CHANNEL + known), CHANNEL + channel)
+                words = f"What {known} gives to the alignment; over all channels these maps add up to it."
                 kinds.setItemData(kinds.count() - 1, words, Qt.ItemDataRole.ToolTipRole)
         finer = run is not None and run.unit == "patch"
         self.fineness.setEnabled(finer)

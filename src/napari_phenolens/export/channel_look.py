@@ -43,7 +43,7 @@ RGB: dict[str, Colour] = {
 
 
 def colours(names: Sequence[str]) -> tuple[str, ...]:
-    """Choose a colour for each channel from its name (a colormap of napari); none is used twice while others are free."""
+    """Choose a colour (a colormap of napari) for each channel from its name; none twice while others are free."""
     if len(names) == 1:
         return ("gray",)
     chosen: list[str | None] = []

@@ -81,7 +81,8 @@ def test_the_card_is_that_of_python(dock: Any, settle: Any, reference: Any) -> N
     assert "Looks perturbed" in dock.verdict.text()
     assert f"{expected.explained:.2f}" in dock.explained.text()
     for side, strip in dock.strips.items():
-        assert [strip.item(i).text().split()[0] for i in range(strip.count())] == list(expected.neighbours[side]["well"])
+        shown = [strip.item(i).text().split()[0] for i in range(strip.count())]
+        assert shown == list(expected.neighbours[side]["well"])
 
 
 def test_the_cell_is_outlined_where_it_lies(dock: Any, settle: Any, reference: Any) -> None:

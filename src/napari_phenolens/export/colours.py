@@ -65,7 +65,7 @@ def fills(shown: WellValues, assigned: dict[str, str], wells: Sequence[str]) -> 
         places = {level: i for i, level in enumerate(shown.levels())}
         words = shown.categories.reindex(list(wells))
         return {
-            well: CATEGORIES[places[word] % len(CATEGORIES)] if word in places else NO_VALUE
+            str(well): CATEGORIES[places[word] % len(CATEGORIES)] if word in places else NO_VALUE
             for well, word in words.items()
         }
     return {well: ROLE_COLOURS.get(assigned.get(well, ""), NO_ROLE) for well in wells}

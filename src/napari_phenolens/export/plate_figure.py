@@ -158,8 +158,9 @@ class PlateMap:
         step = across / LEVELS
         for n in range(LEVELS):
             colour = hex_of((n + 0.5) / LEVELS, diverging=self.shown.diverging)
-            x = LEFT + n * step
-            drawing.area([(x, y), (x + step + 0.3, y), (x + step + 0.3, y + 14), (x, y + 14)], colour, 1.0)
+            left = LEFT + n * step
+            right = left + step + 0.3
+            drawing.area([(left, y), (right, y), (right, y + 14), (left, y + 14)], colour, 1.0)
         for share in (0.0, 0.25, 0.5, 0.75, 1.0):
             value = low * (high / low) ** share if self.shown.log else low + share * (high - low)
             at = LEFT + share * across

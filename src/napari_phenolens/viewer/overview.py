@@ -157,7 +157,7 @@ class Overview:
             elif not entering:
                 continue
             layer.visible = True
-            if like is not None:
+            if like is not None and self._before is not None:
                 for name in _LIKE[:-1]:
                     setattr(layer, name, getattr(like, name))
                 layer.visible = self._before[1].get(like, True)

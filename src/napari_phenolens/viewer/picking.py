@@ -72,7 +72,7 @@ class Picking:
     def at_world(self, position: Any) -> None:
         """Explain the place at world coordinates; in the mosaic, show the field there."""
         s = self.bench.session
-        if s.view == "well":
+        if s.view == "well" and s.well is not None:
             field = place_of(s.plate, s.well, position, self.bench.showing._pixel_size())
             if field is not None:
                 self.bench.attempt(f"Showing {s.well}", self.bench.showing.well, s.well, field)

@@ -139,10 +139,12 @@ class Showing:
         """Give what reads a slot's heatmap of a place, in a thread; None where the run has no results there."""
         s = self.bench.session
         run, plate, phenotypes, size = s.run, s.plate, self.bench.scoring.present, self._pixel_size
-        if not has_results(run, well, place):
+        if place is None or not has_results(run, well, place):
             return None
 
         def read(slot: SlotState, cancelled: Callable[[], bool]) -> Overlay:
+            if slot.feature is None:
+                raise PhenoLensError("this slot is empty: choose a feature in the table (step 5)")
             asked = (slot.feature, slot.kind, size(), phenotypes, cancelled)
             if place == ALL:
                 return read_mosaic_overlay(run, plate, well, *asked)

@@ -138,19 +138,22 @@ def test_broken_off_it_goes_on_and_ends_the_same(run, with_cells):
 
 
 def test_a_cancel_is_answered_at_once(run):
-    wait = threading.Event()
+    taken = []
+    for _ in range(3):  # a busy machine may miss it once
+        began, wait = [], threading.Event()
 
-    def slow(well, field):
-        wait.wait(20)
-        return squares(well, field)
+        def slow(well, field, began=began, wait=wait):
+            began.append(time.monotonic())
+            wait.wait(20)
+            return squares(well, field)
 
-    began = time.monotonic()
-    try:
-        with pytest.raises(Cancelled):
-            add_cells(run, labels=slow, measure=False, cancel=lambda: time.monotonic() - began > 0.2)
-        assert time.monotonic() - began < 0.7
-    finally:
-        wait.set()
+        try:
+            with pytest.raises(Cancelled):
+                add_cells(run, labels=slow, measure=False, replace=True, cancel=lambda began=began: bool(began))
+            taken.append(time.monotonic() - began[0])
+        finally:
+            wait.set()
+    assert min(taken) < 0.5
 
 
 @pytest.mark.parametrize("kind", ["function", "arrays", "folder"])

@@ -28,6 +28,7 @@ WELLS_NEEDED = 4  # of each side, for a probability
 STRENGTH = 0.001
 MOST = 10_000  # cells that a model is trained on, spread over the wells
 CALLED = 0.5
+CALIBRATED = 0.05  # expected calibration error above which the reader is warned
 
 
 class CellRun(RunLike, Protocol):
@@ -179,12 +180,26 @@ def looks(
         found.probability[inside], of, at, stratum=of, draws=draws, seed=seed
     ) if calibrated else None  # fmt: skip
     right_ones = (found.probability[inside] > CALLED) == of if calibrated else (found.score[inside] > 0) == of
-    return Looks(
-        table, tuple(left), tuple(right),
-        auroc_over_wells(told, at, side_of, draws=draws, seed=seed),
-        accuracy_over_wells(right_ones, at, side_of, draws=draws, seed=seed),
-        quality, found.weights, tuple(notes),
-    )  # fmt: skip
+    area = auroc_over_wells(told, at, side_of, draws=draws, seed=seed)
+    accuracy = accuracy_over_wells(right_ones, at, side_of, draws=draws, seed=seed)
+    notes += _cautions(area, quality)
+    return Looks(table, tuple(left), tuple(right), area, accuracy, quality, found.weights, tuple(notes))
+
+
+def _cautions(area: Interval, quality: Calibration | None) -> list[str]:
+    """Say where held-out wells show that the answers are worth little."""
+    said = []
+    if not area.low > 0.5:
+        said.append(
+            f"cells of held-out wells are not told apart (AUROC {area}): the two sides may look the same, and what is "
+            "said of single cells means nothing"
+        )
+    if quality is not None and quality.error.value > CALIBRATED:
+        said.append(
+            f"probabilities of cells of held-out wells are off by {quality.error.value:.2f} on average; of few cells "
+            "that can be chance; trust ranks more"
+        )
+    return said
 
 
 @dataclass(frozen=True)

@@ -273,8 +273,8 @@ def results(args: argparse.Namespace, plate: Plate) -> dict[Setting, dict[int, K
 
 def said(values: list[float]) -> str:
     """Give the mean over seeds, and the smallest and largest of them."""
-    mean = f"{np.mean(values):.2f}"
-    return mean if len(values) < 2 else f"{mean} ({min(values):.2f} to {max(values):.2f})"
+    mean, low, high = ("< -9" if v < -9 else f"{v:.2f}" for v in (np.mean(values), min(values), max(values)))
+    return mean if len(values) < 2 else f"{mean} ({low} to {high})"
 
 
 def table_of(head: list[str], rows: list[list[str]]) -> str:
@@ -412,13 +412,14 @@ def report(args: argparse.Namespace) -> str:
 
 INTRO = """Made by `tools/report_settings.py` on BBBC013 with camae-micro: 1,024 features, 10 rounds of 2, other
 settings as stated. Training steps of dictionaries of patches: {steps} (the default for this plate would be 3,746, with
-which the run of [BBBC013 in full](bbbc013.md) reached a held-out cosine of 0.807).
+which the run of [BBBC013 in full](bbbc013.md) reached a held-out cosine of 0.807). How many seeds a setting has been
+run with stands in the table.
 
 Figures are split halves (`split_half`, up to {splits} splits) within rows A-D (Wortmannin: 8 negative and 4 positive
 wells) and within rows E-H (LY294002: 4 and 4): what leads is chosen on one half of these wells and tested on the
-other; "score" is the phenotype score of up to 50 features. They are lower than those of [BBBC013 in full](bbbc013.md),
-where each drug has all 12 negative wells. A figure is the mean over seeds of the medians over splits, with the smallest
-and largest seed. "not whitened": only the controls' mean is taken off. Held-out cosines of different whitenings live in
+other; "score" is the phenotype score of up to 50 features. They are not those of [BBBC013 in full](bbbc013.md), where
+each drug has all 12 negative wells. A figure is the mean over seeds of the medians over splits, with the smallest and
+largest seed. "not whitened": only the controls' mean is taken off. Held-out cosines of different whitenings live in
 different spaces and cannot be compared.
 
 Intervals of differences: the tested wells are weighed at random {many} times (the Bayesian bootstrap: with four wells a

@@ -98,6 +98,13 @@ def test_recent_plates_with_what_is_gone_in_grey(
     assert plate.isEnabled()
     assert not gone.isEnabled()
     assert "gone plate  (plate) – not there any more" in gone.text()
+    note_recent(Recent("plate", str(tmp_path / "copies" / "here"), "small plate"))
+    tools.fill_recent()
+    texts = [a.text() for a in tools.recent_menu.actions()]
+    assert f"small plate  (plate, {Path('copies', 'here')})" in texts
+    assert f"small plate  (plate, {Path(*plate_folder.parts[-2:])})" in texts
+    settle(dock)
+    plate = tools.recent_menu.actions()[2]
     plate.trigger()
     settle(dock)
     assert dock.bench.session.plate.name == "small plate"
@@ -143,12 +150,11 @@ def test_letters_are_free_in_the_viewer() -> None:
 @pytest.mark.gl
 def test_no_key_of_ours_is_bound_in_the_whole_window(make_napari_viewer_proxy: Callable[..., Any]) -> None:
     """A key of a menu holds in the whole window: bound twice, neither would work."""
-    from qtpy.QtGui import QAction
+    from napari._app_model import get_app_model
 
-    viewer = make_napari_viewer_proxy(show=False)
-    window = next(w for w in QApplication.topLevelWidgets() if hasattr(w, "_qt_viewer"))
-    menus = {action.shortcut().toString() for action in window.findChildren(QAction)} - {""}
-    assert menus, viewer
+    make_napari_viewer_proxy(show=False)
+    menus = {QKeySequence(str(rule.keybinding)).toString() for rule in get_app_model().keybindings}
+    assert "Ctrl+O" in menus
     assert not menus & {QKeySequence(k).toString() for w in (PANEL, PAGE, CELL) for k in bound(w)}
 
 
@@ -167,7 +173,7 @@ def test_walking_the_features_by_key(opened: Any, settle: Any, qtbot: Any) -> No
 def test_the_help_says_every_step_and_key(dock: Any, qtbot: Any) -> None:
     from napari_phenolens.widgets.help_panel import HelpPanel
 
-    qtbot.mouseClick(dock.plate.tools.help_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(dock.status.help, Qt.MouseButton.LeftButton)
     panel = dock.window().findChild(HelpPanel)
     text = panel.text.toPlainText()
     for where, entries in KEYS.items():
@@ -178,7 +184,7 @@ def test_the_help_says_every_step_and_key(dock: Any, qtbot: Any) -> None:
     for section in dock.sections:
         name = section._button.text().split(maxsplit=1)[1]
         assert name.split()[0].lower() in text.lower(), name
-    dock.plate.tools.show_help()
+    dock.status.show_help()
     assert dock.window().findChildren(HelpPanel) == [panel]
     assert "color" not in help_html()  # the theme's colours, light and dark
     assert MAP in text

@@ -98,7 +98,7 @@ def open_plate_map(viewer: Viewer) -> None:
 
 def show_help(viewer: Viewer) -> None:
     """Open the help: the way step by step, and all keys."""
-    _panel(viewer).plate.tools.show_help()
+    _panel(viewer).status.show_help()
 
 
 def _panel(viewer: Viewer) -> Any:

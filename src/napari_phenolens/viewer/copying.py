@@ -93,7 +93,7 @@ def _comparison(bench: Workbench) -> list[str]:
 
 def _heatmaps(bench: Workbench) -> list[str]:
     s = bench.session
-    filled = [slot for slot in s.slots if slot.feature is not None]
+    filled = [slot for slot in s.slots if _told(bench, slot)]
     several = s.view == "well"
     lines = [] if several else [f"field = {s.field_name!r}"]
     if s.run is None or not filled or s.well not in s.run.wells:
@@ -109,6 +109,11 @@ def _heatmaps(bench: Workbench) -> list[str]:
             entry = _heatmap(bench, slot)
         lines.append(f"    {overlay_name(slot.feature or 0, slot.kind)!r}: {entry},")
     return [*lines, "}"]
+
+
+def _told(bench: Workbench, slot: SlotState) -> bool:
+    """Whether a slot's heatmap can be made again: a phenotype is one of a comparison."""
+    return slot.feature is not None and (slot.kind != PHENOTYPE or bench.session.comparison is not None)
 
 
 def _heatmap(bench: Workbench, slot: SlotState) -> str:
@@ -148,7 +153,7 @@ def _viewer(bench: Workbench) -> list[str]:
     shown = [
         (i, slot, bench.slots.layer(i))
         for i, slot in enumerate(s.slots)
-        if slot.feature is not None and s.run is not None and s.well in s.run.wells
+        if _told(bench, slot) and s.run is not None and s.well in s.run.wells
     ]
     if shown:
         lines.insert(0, "")

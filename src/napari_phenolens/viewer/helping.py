@@ -76,18 +76,18 @@ KEYS: dict[str, tuple[Key, ...]] = {
 }
 
 STEPS = (
-    ("Plate", "Drag the plate's folder here, or Open plate…. No plate at hand? Demo plate."),
+    ("Plate", "Drag the plate's folder here, or press Open plate. No plate at hand? Press Demo plate."),
     ("Wells", "Click a well to see it; drag to select. Colour by shows any number on the plate."),
     ("Controls and perturbed", "Say which wells are untreated and which to compare with them."),
     ("Run the model", "Estimate says how long it takes, Run runs; it can be stopped and goes on where it was."),
     ("Features", "Compare ranks what differs. Click a row: it is laid over the cells and colours the plate."),
     ("Heatmaps on the cells", "Up to three features at once, the same limits on every well."),
-    ("Control beside perturbed", "Both sides with the same contrast. Charts… has volcano, dose-response and more."),
+    ("Control beside perturbed", "Both sides with the same contrast. Charts has volcano, dose-response and more."),
     ("Explain a place", "Click on the cells: which features are there, and how rare that is among controls."),
     ("Dictionary", "What all features together are worth."),
 )
 COMFORTS = (
-    "Session… saves all this and opens it again; Copy as Python writes it as a script. "
+    "Session (in step 1) saves all this and opens it again; Copy as Python writes it as a script. "
     "The line at the bottom says what goes on and what to do next. Everything is in the command palette too "
     "(Ctrl+Shift+P, type PhenoLens)."
 )

@@ -133,7 +133,7 @@ class PhenoLensDock(QWidget):
             "explain": self.explain.enabled.toggle,
             "side_by_side": self.compare.button.click,
             "plate_map": self.wells.map.setFocus,
-            "help": self.plate.tools.show_help,
+            "help": self.status.show_help,
             "undo": bench.undo,
             "redo": bench.redo,
         }

@@ -1,18 +1,17 @@
-"""Beside the buttons that open things: what was open lately, sessions, a script of what is seen, and help."""
+"""Beside the buttons that open things: what was open lately, sessions, and a script of what is seen."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from qtpy.QtGui import QAction
-from qtpy.QtWidgets import QApplication, QFileDialog, QMenu, QPushButton, QToolButton, QWidget
+from qtpy.QtWidgets import QApplication, QFileDialog, QMenu, QPushButton, QWidget
 
 from napari_phenolens.viewer.copying import as_python
 from napari_phenolens.viewer.jobs import Job
 from napari_phenolens.viewer.recent import Recent, read_recent
 from napari_phenolens.viewer.session_file import SUFFIX
 from napari_phenolens.viewer.workbench import Workbench
-from napari_phenolens.widgets.help_panel import open_help
 from napari_phenolens.widgets.parts import Connections, row
 from napari_phenolens.widgets.tooltips import tip
 
@@ -21,7 +20,7 @@ LOOKING = "recent"  # the kind of the job that looks which recent plates are sti
 
 
 class PlateTools(QWidget):
-    """Recent, Session and help."""
+    """Recent and Session."""
 
     def __init__(self, bench: Workbench, connections: Connections, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -29,9 +28,6 @@ class PlateTools(QWidget):
         self.recent_button, self.session_button = QPushButton("Recent"), QPushButton("Session")
         tip(self.recent_button, "plate.recent")
         tip(self.session_button, "plate.session")
-        self.help_button = QToolButton()
-        self.help_button.setText("?")
-        tip(self.help_button, "plate.help").clicked.connect(self.show_help)
         self.recent_menu, menu = QMenu(self), QMenu(self)
         for each in (self.recent_menu, menu):
             each.setToolTipsVisible(True)
@@ -44,8 +40,7 @@ class PlateTools(QWidget):
         self.python_action = menu.addAction("Copy as Python", self.copy_python)
         self.python_action.setToolTip("A script that opens the same, compares the same wells and shows the same.")
         self.session_button.setMenu(menu)
-        layout = row(self.recent_button, self.session_button, self.help_button)
-        self.setLayout(layout)
+        self.setLayout(row(self.recent_button, self.session_button))
         for signal in (bench.session.events.plate, bench.session.events.run):
             connections.connect(signal, self._show)
         self._show()
@@ -63,7 +58,8 @@ class PlateTools(QWidget):
         if not entries:
             self.recent_menu.addAction("Nothing was opened yet").setEnabled(False)
             return
-        actions = [self._add(entry) for entry in entries]
+        names = [(entry.kind, entry.name) for entry in entries]
+        actions = [self._add(entry, names.count((entry.kind, entry.name)) > 1) for entry in entries]
 
         def look(_job: Job) -> list[str]:  # a drive that is gone may take seconds to say so
             return [entry.why_gone for entry in entries]
@@ -76,9 +72,13 @@ class PlateTools(QWidget):
 
         self.bench.jobs.start(LOOKING, look, found, title="Looking which recent plates are still there")
 
-    def _add(self, entry: Recent) -> QAction:
+    def _add(self, entry: Recent, ambiguous: bool) -> QAction:
+        """Add an entry; of several with one name, each says its folder."""
         words = {"plate": "plate", "run": "results", "session": "session"}[entry.kind]
-        action = self.recent_menu.addAction(f"{entry.name.replace('&', '&&')}  ({words})")
+        if ambiguous:
+            words += f", {Path(*Path(entry.path).parts[-2:])}"
+        text = f"{entry.name}  ({words})".replace("&", "&&")
+        action = self.recent_menu.addAction(text)
         action.setToolTip(entry.path)
         action.triggered.connect(
             lambda _checked=False: self.bench.attempt("Opening", self.bench.remembering.open, entry)
@@ -110,7 +110,3 @@ class PlateTools(QWidget):
         if text and clipboard is not None:
             clipboard.setText(text)
             self.bench.session.status = "A Python script of what you see is on the clipboard."
-
-    def show_help(self) -> None:
-        """Open the help panel, or bring it to the front."""
-        open_help(self.bench, self)

@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QApplication, QFrame, QProgressBar, QPushButton, QToo
 from napari_phenolens.viewer.jobs import Job
 from napari_phenolens.viewer.saving import TITLE as SESSION
 from napari_phenolens.viewer.workbench import Workbench
+from napari_phenolens.widgets.help_panel import open_help
 from napari_phenolens.widgets.parts import Connections, hint, row
 from napari_phenolens.widgets.tooltips import tip
 
@@ -84,7 +85,12 @@ class StatusLine(QWidget):
         layout.setContentsMargins(6, 2, 6, 4)
         layout.setSpacing(2)
         layout.addWidget(self.bar)
-        layout.addLayout(row(self.text, self.cancel, stretch=0))
+        self.help = QPushButton("?")
+        self.help.setFixedWidth(28)
+        tip(self.help, "status.help").clicked.connect(self.show_help)
+        bottom = row(self.text, self.cancel, self.help, stretch=0)
+        bottom.setAlignment(self.help, Qt.AlignmentFlag.AlignTop)
+        layout.addLayout(bottom)
         connections.connect(bench.session.events.status, self._show)
         connections.connect(bench.jobs.started, self._jobs)
         connections.connect(bench.jobs.ended, self._jobs)
@@ -92,6 +98,10 @@ class StatusLine(QWidget):
 
     def _show(self, _value: object = None) -> None:
         self.text.setText(self.bench.session.status)
+
+    def show_help(self) -> None:
+        """Open the help panel, or bring it to the front."""
+        open_help(self.bench, self)
 
     def _jobs(self, _job: Job) -> None:
         running = self.bench.jobs.running

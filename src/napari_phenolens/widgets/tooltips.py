@@ -28,7 +28,7 @@ TIPS: dict[str, tuple[str, str]] = {
         "Session",
         "Save all that is open and chosen in one small file, open it again, or copy what you see as a Python script.",
     ),
-    "plate.help": ("Help", "The way step by step, and all keys (key ?)."),
+    "status.help": ("Help", "The way step by step, and all keys (key ?)."),
     "help.text": ("Help", "The way step by step, and all keys. The text can be selected and copied."),
     "plate.results": ("Open finished results", "Open the folder of a finished run (it holds run.json)."),
     "wells.map": (

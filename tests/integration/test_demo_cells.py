@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from napari_phenolens import add_cells, looks, open_run, subpopulations
+from napari_phenolens import looks, open_run, subpopulations
 from napari_phenolens.analysis import Looks
 from napari_phenolens.analysis.calibration import calibration
 from napari_phenolens.cli import main
@@ -21,9 +21,8 @@ TRANSLOCATION, MIXED = DEMO_PERTURBED["translocation"], DEMO_PERTURBED["mixed tr
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    folder = tmp_path_factory.mktemp("demo-cells") / "run"
-    return add_cells(open_run(shutil.copytree(demo_run_path(), folder)), measure=False)
+def run(demo_with_cells: Path) -> Run:
+    return open_run(demo_with_cells)
 
 
 @pytest.fixture(scope="module")

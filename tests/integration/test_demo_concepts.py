@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 
 import napari_phenolens as ph
 from napari_phenolens.cli import main
-from napari_phenolens.demo import DEMO_CONTROLS, DEMO_PERTURBED, demo_run_path
+from napari_phenolens.demo import DEMO_CONTROLS, DEMO_PERTURBED
 
 TEXTURE = ("contrast", "unevenness", "homogeneity", "entropy", "correlation", "granularity")
 MOVED = {"ratio_ring_Reporter", "mean_nucleus_Reporter", "total_nucleus_Reporter"}
@@ -31,15 +30,9 @@ LEADING = 5
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The finished run with its cells; they are found here where it came without."""
-    packed = demo_run_path()
-    if ph.open_run(packed).has_cells:
-        return packed
-    found = tmp_path_factory.mktemp("demo") / "run"
-    shutil.copytree(packed, found)
-    ph.add_cells(ph.open_run(found))
-    return found
+def folder(demo_with_cells: Path) -> Path:
+    """The finished run with its cells."""
+    return demo_with_cells
 
 
 @pytest.fixture(scope="module")

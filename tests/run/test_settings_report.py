@@ -23,45 +23,50 @@ def tool(repo, monkeypatch):
     import report_settings
 
     yield report_settings
-    for name in ("report_settings", "report_bbbc013"):
+    for name in ("report_settings", "fit_settings", "report_bbbc013"):
         sys.modules.pop(name, None)
 
 
-def test_profiles_are_those_of_a_run(tool, finished, plate, tmp_path):
-    found = tool.profiles_of(finished.lens, plate, Path(finished.plan.tokens_folder))
+@pytest.fixture
+def fits(tool):
+    return sys.modules["fit_settings"]
+
+
+def test_profiles_are_those_of_a_run(tool, fits, finished, plate, tmp_path):
+    found = fits.profiles_of(finished.lens, plate, Path(finished.plan.tokens_folder))
     pd.testing.assert_frame_equal(
         found, finished.profiles(), check_names=False, check_dtype=False, check_column_type=False, rtol=2e-3, atol=1e-6
     )
-    tool.keep(tmp_path / "one.npz", found, {"cosine": 0.5})
+    fits.keep(tmp_path / "one.npz", found, {"cosine": 0.5})
     kept = tool.Kept(tmp_path / "one.npz", plate.metadata)
     assert kept.wells == list(plate.wells) and kept.facts == {"cosine": 0.5}
     assert kept.select("control_type == 'negcon'") == plate.select("control_type == 'negcon'")
     np.testing.assert_allclose(kept.profiles(), found, rtol=1e-6)
 
 
-def test_what_is_there_is_not_fitted_again(tool, tmp_path, monkeypatch):
+def test_what_is_there_is_not_fitted_again(tool, fits, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(tool, "open_plate", lambda *_: "plate")
+    monkeypatch.setattr(fits, "open_plate", lambda *_: "plate")
 
     def fit(plate, controls, **settings):
         asked.append((settings["method"], settings["seed"], settings.get("fit_on"), settings["steps"]))
         raise RuntimeError("stop")
 
-    monkeypatch.setattr(tool, "fit_lens", fit)
-    monkeypatch.setattr(tool.streaming, "look", tool.streaming.look)
+    monkeypatch.setattr(fits, "fit_lens", fit)
+    monkeypatch.setattr(fits.streaming, "look", fits.streaming.look)
     args = argparse.Namespace(
         plate="", platemap="", work=tmp_path, tokens=None, seeds=2, first_seed=0, patch_steps=7,
         only=[tool.DEFAULT.name, tool.LEFT_OUT.name],
     )  # fmt: skip
     for expected in [("icfl", 0, None, 7), ("icfl", 0, "(well < 'E')", 7), ("icfl", 1, None, 7)]:
         with pytest.raises(RuntimeError):
-            tool.fit_all(args, print)
+            fits.fit_all(args, print)
         assert asked[-1] == expected
         left = tool.LEFT_OUT if expected[2] else tool.DEFAULT
         (tmp_path / f"{left.name}-{expected[1]}.npz").touch()
 
 
-def test_the_best_of_one_half_is_quoted_on_the_other(tool, shared_data, tmp_path, monkeypatch):
+def test_the_best_of_one_half_is_quoted_on_the_other(tool, fits, shared_data, tmp_path, monkeypatch):
     folder = shared_data / "bbbc013"
     plate = open_plate(folder, folder / "platemap_derived.csv")
     wells = list(plate.wells)
@@ -73,7 +78,7 @@ def test_the_best_of_one_half_is_quoted_on_the_other(tool, shared_data, tmp_path
             values = np.random.default_rng([seed, 5]).normal(size=(96, 30)) + 10
             values[positive, :4] += effect
             frame = pd.DataFrame(values, index=wells)
-            tool.keep(tmp_path / f"{setting.name}-{seed}.npz", frame, {"cosine": 0.5 + seed / 10, "steps": 1500})
+            fits.keep(tmp_path / f"{setting.name}-{seed}.npz", frame, {"cosine": 0.5 + seed / 10, "steps": 1500})
     ratio = pd.DataFrame(
         {tool.RATIO: np.where(positive, 5.0, 1.0) + np.random.default_rng(1).normal(size=96) * 0.1}, wells
     )
@@ -104,9 +109,9 @@ def test_the_best_of_one_half_is_quoted_on_the_other(tool, shared_data, tmp_path
         assert found["Z'"] == pytest.approx(known.zprime.value) and found["SSMD"] == pytest.approx(known.ssmd.value)
 
 
-def test_looks_are_remembered(tool):
+def test_looks_are_remembered(fits):
     seen = []
-    look = tool.remembered(lambda field, settings, rules: seen.append(field) or len(seen))
+    look = fits.remembered(lambda field, settings, rules: seen.append(field) or len(seen))
     rules = SimpleNamespace(nuclear="DNA", foreground=SimpleNamespace(to_dict=lambda: {"kind": "none"}))
     field, other = SimpleNamespace(files=["a.tif"]), SimpleNamespace(files=["b.tif"])
     assert [look(field, (), rules), look(field, (), rules), look(other, (), rules), look(field, (1,), rules)] == [

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from napari_phenolens.errors import PhenoLensError
 from napari_phenolens.plate.roles import ROLES
-from napari_phenolens.run.layout import write_json
+from napari_phenolens.run.json_file import write_json
 
 SUFFIX = ".phenolens.json"
 FORMAT, VERSION = "phenolens-session", 1
@@ -157,6 +157,7 @@ def write(path: str | Path, saved: SavedSession) -> Path:
         Where it cannot be written.
     """
     from napari_phenolens import __version__
+    from napari_phenolens.run.layout import write_json  # loads zarr
 
     path = Path(path).expanduser().absolute()
     if not path.name.lower().endswith(SUFFIX):

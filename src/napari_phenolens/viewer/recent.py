@@ -80,7 +80,7 @@ def read_recent() -> list[Recent]:
 
 def note_recent(entry: Recent) -> None:
     """Put something at the head of the list."""
-    from napari_phenolens.run.layout import write_json
+    from napari_phenolens.run.json_file import write_json
 
     others = [old for old in read_recent() if (old.kind, old.path) != (entry.kind, entry.path)]
     rows = [{**vars(one), "options": dict(one.options)} for one in (entry, *others)][:MOST]

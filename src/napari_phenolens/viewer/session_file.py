@@ -157,7 +157,6 @@ def write(path: str | Path, saved: SavedSession) -> Path:
         Where it cannot be written.
     """
     from napari_phenolens import __version__
-    from napari_phenolens.run.layout import write_json  # loads zarr
 
     path = Path(path).expanduser().absolute()
     if not path.name.lower().endswith(SUFFIX):

@@ -20,7 +20,7 @@ import numpy as np
 from napari_phenolens import looks, open_run, subpopulations
 from napari_phenolens.demo import DEMO_CONTROLS, DEMO_PERTURBED, demo_run_path
 from napari_phenolens.run.cell_layout import FOLDER, TABLE, CellPlan, create_cells, first_row, open_cells
-from napari_phenolens.run.layout import write_json
+from napari_phenolens.run.json_file import write_json
 
 MEASUREMENTS = 90
 

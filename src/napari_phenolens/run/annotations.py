@@ -138,7 +138,7 @@ class Annotations(Mapping[int, Annotation]):
     def _write(self, feature: int, changes: Mapping[str, Any]) -> Annotation:
         from filelock import FileLock, Timeout
 
-        from napari_phenolens.run.layout import write_json
+        from napari_phenolens.run.json_file import write_json
 
         feature, changes = self._checked(feature), _tidy(changes)
         try:

@@ -23,7 +23,8 @@ from napari_phenolens.run.engine import Engine
 from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.field_tokens import TokenSettings
 from napari_phenolens.run.fit_tokens import align_to
-from napari_phenolens.run.layout import PLATEMAP_INDEX, RunPlan, create_arrays, open_arrays, well_rows, write_json
+from napari_phenolens.run.json_file import write_json
+from napari_phenolens.run.layout import PLATEMAP_INDEX, RunPlan, create_arrays, open_arrays, well_rows
 from napari_phenolens.run.pixels import fit_normalisation
 from napari_phenolens.run.reader import Run, open_run
 from napari_phenolens.run.source import BAD_FIELD, TokenSource, control_fields

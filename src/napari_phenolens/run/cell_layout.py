@@ -23,7 +23,7 @@ from typing import Any
 import zarr
 
 from napari_phenolens.run.errors import RunError
-from napari_phenolens.run.layout import write_json
+from napari_phenolens.run.json_file import write_json
 
 SCHEMA = 1
 FOLDER = "cells"

@@ -31,7 +31,7 @@ from napari_phenolens.run.cell_layout import (
 )
 from napari_phenolens.run.devices import quiet_pool
 from napari_phenolens.run.errors import RunError
-from napari_phenolens.run.layout import write_json
+from napari_phenolens.run.json_file import write_json
 from napari_phenolens.run.pixels import SAMPLE_FIELDS
 from napari_phenolens.run.reader import Run
 from napari_phenolens.run.source import BAD_FIELD, control_fields, read_ahead

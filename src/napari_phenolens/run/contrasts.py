@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from napari_phenolens.run.errors import RunError
-from napari_phenolens.run.layout import write_json
+from napari_phenolens.run.json_file import write_json
 
 FILE = "contrasts.json"
 SCHEMA = 1

@@ -13,7 +13,7 @@ from napari_phenolens.run.apply import apply_lens
 from napari_phenolens.run.devices import Device
 from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.fit import fit_lens
-from napari_phenolens.run.layout import write_json
+from napari_phenolens.run.json_file import write_json
 from napari_phenolens.run.reader import Run, open_run
 
 if TYPE_CHECKING:

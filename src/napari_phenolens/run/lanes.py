@@ -64,8 +64,8 @@ class Lane:
         if compiled:
             if self.where.type == "cuda" and sys.modules.get("triton", sys) is None:  # see encoders.timm_door
                 raise RunError(
-                    "a compiled forward needs Triton, which cannot be loaded beside this screen's graphics driver (Mesa "
-                    "with LLVM); run it from the command line, or without compiling"
+                    "a compiled forward needs Triton, which cannot be loaded beside this screen's graphics driver "
+                    "(Mesa with LLVM); run it from the command line, or without compiling"
                 )
             self._call = torch.compile(self._call, dynamic=True)
         self._streams = threading.local()

@@ -15,7 +15,6 @@ order in which wells are done.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from typing import Any
 import zarr
 
 from napari_phenolens.run.errors import RunError
+from napari_phenolens.run.json_file import write_json
 from napari_phenolens.run.sketch import ACTIVATION_BINS, ALIGNMENT_BINS
 
 SCHEMA = 1
@@ -112,14 +112,6 @@ class RunPlan:
             return cls(**values)
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise RunError(f"{path}: damaged plan ({error}); run again into a new folder") from error
-
-
-def write_json(path: Path, values: Any) -> None:
-    """Write JSON beside the target and rename it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    scratch.write_text(json.dumps(values, indent=1), encoding="utf-8")
-    os.replace(scratch, path)
 
 
 # name: (dtype, chunk rows for a field or well, shard rows of a well, further axes); rows in units of the plan

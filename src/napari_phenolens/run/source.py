@@ -22,7 +22,7 @@ from napari_phenolens.run.engine import Engine
 from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.field_tokens import TokenSettings
 from napari_phenolens.run.fleet import Choices
-from napari_phenolens.run.layout import write_json
+from napari_phenolens.run.json_file import write_json
 from napari_phenolens.run.pixels import spread
 from napari_phenolens.run.token_store import LIMIT, HalfPrecision, TokenStore, default_folder, token_key
 

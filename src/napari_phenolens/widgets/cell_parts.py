@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Any
 
 import pandas as pd
@@ -122,7 +123,7 @@ class CellStrip(QListWidget):
         """Show cells in these colours (see `export.cell_crop_picture`), each with how like it is."""
         self.clear()
         for crop in crops:
-            times = max(1, round(EDGE * self.devicePixelRatioF() / max(crop.pixels.shape[1:])))
+            times = max(1, ceil(EDGE * self.devicePixelRatioF() / max(crop.pixels.shape[1:])))  # icons only shrink
             picture = pixmap_of(cell_crop_picture(crop, colours, times))
             item = QListWidgetItem(QIcon(picture), f"{crop.well} {similarity[crop.cell]:.2f}")
             item.setData(CELL, crop.cell)

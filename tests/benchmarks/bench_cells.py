@@ -46,6 +46,12 @@ def fill(folder: Path, cells: int, active: int) -> None:
         table = np.ones((each, len(TABLE)))
         table[:, TABLE.index("label")] = np.arange(1, each + 1)
         table[:, 0] = 0
+        row, column = np.divmod(np.arange(each), 256 // edge)
+        place = {"y0": row, "x0": column, "y1": row + 1, "x1": column + 1, "y": row + 0.5, "x": column + 0.5}
+        for name, at in place.items():
+            table[:, TABLE.index(name)] = at * edge
+        table[:, TABLE.index("area")] = edge**2
+        table[:, TABLE.index("border")] = 0
         index = np.sort(np.argsort(rng.random((each, run.n_features)), axis=1)[:, :active], axis=1)
         parts = {
             "table": table, "measured": rng.random((each, MEASUREMENTS), dtype=np.float32),

@@ -205,7 +205,8 @@ def measure_viewer(run_folder: Path, repeats: int, stall_seconds: float, scratch
     probe = QTimer()
     probe.setInterval(5)
     probe.timeout.connect(beat)
-    plate = open_plate(demo_plate_path())
+    folder = demo_plate_path()
+    plate = open_plate(folder, folder / "platemap.csv")
 
     def work(job: Any) -> Any:
         return run_plate(

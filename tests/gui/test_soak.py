@@ -223,7 +223,8 @@ def test_random_hands_do_no_harm(desk: Any, qtbot: Any) -> None:
         hands.stop()
         bench.attempt("Back", bench.showing.end_side_by_side)
         bench.cancel()
-        qtbot.waitUntil(lambda: not bench.jobs.running, timeout=60_000)
+        ended = bench.jobs.wait(60)
+    assert ended, f"a minute after they were cancelled there still run {[job.title for job in bench.jobs.running]}"
     assert not raised, raised
     check_layers(desk.viewer)
     assert QApplication.activePopupWidget() is None

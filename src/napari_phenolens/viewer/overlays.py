@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from napari_phenolens.errors import PhenoLensError
+from napari_phenolens.progress import check_cancelled
 from napari_phenolens.viewer.scoring import Phenotypes
 from napari_phenolens.viewer.session import PHENOTYPE
 from napari_phenolens.viewer.settings import preferences
 from napari_phenolens.viewer.slots import CHANNEL, Overlay, is_signed
 
 NO_COMPARISON = "A phenotype is what differs between control and perturbed wells: press Compare first (step 5)."
+# One heatmap at a time runs the encoder again: those that were replaced while they waited end without it.
+_ENCODING = Lock()
 
 
 def read_overlay(
@@ -62,7 +67,11 @@ def read_overlay(
 
         channel = kind.removeprefix(CHANNEL) if kind.startswith(CHANNEL) else None
         asked = kind if channel is None else "alignment"
-        heat = heatmap(run, well, field, feature, kind=asked, stride=_stride(run), channel=channel)
+        stride = _stride(run)
+        slow = asked != "activation" or stride is not None
+        with _ENCODING if slow else nullcontext():
+            check_cancelled(cancel)
+            heat = heatmap(run, well, field, feature, kind=asked, stride=stride, channel=channel)
         limits, comparison = heat.limits, 0
     values = np.asarray(heat.values, dtype=np.float32)
     low, high = limits if limits is not None else (float(np.nanmin(values)), float(np.nanmax(values)))

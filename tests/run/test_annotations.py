@@ -53,7 +53,7 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(
     def full(*_args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("napari_phenolens.run.layout.os.replace", full)
+    monkeypatch.setattr("napari_phenolens.run.json_file.os.replace", full)
     with pytest.raises(RunError, match=r"annotations\.json cannot be written: No space left"):
         said.set(1, name="other")
     assert (tmp_path / FILE).read_text() == before

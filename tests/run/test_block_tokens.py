@@ -15,7 +15,7 @@ from napari_phenolens.encoders import load_encoder
 from napari_phenolens.errors import Cancelled
 from napari_phenolens.plate import open_plate
 from napari_phenolens.run import block_tokens as room
-from napari_phenolens.run import fleet
+from napari_phenolens.run import fleet, opening
 from napari_phenolens.run.block_sums import Shown, field_sums
 from napari_phenolens.run.block_tokens import block_tokens
 from napari_phenolens.run.engine import Engine
@@ -38,7 +38,7 @@ def gather(plate: Any, tmp_path: Any) -> Any:
 
 @pytest.fixture
 def devices(monkeypatch: pytest.MonkeyPatch) -> Any:
-    return play(monkeypatch, room, "load_encoder")
+    return play(monkeypatch, opening, "load_encoder")
 
 
 @pytest.mark.parametrize("pooling", ["concat", "mean"])

@@ -94,7 +94,7 @@ def test_the_heatmap_is_the_public_one(opened: Any, fakes: Any, settle: Any) -> 
     sizes = [np.abs(found.heatmap(s.run, well).values) for well in [*controls, *perturbed]]
     reach = max(1.0, float(np.percentile(sizes, 99.5)))
     assert limits == {(-reach, reach)}
-    assert "as in perturbed wells, blue: as in controls" in text_overlay(opened.viewer).text
+    assert "as in perturbed wells, white: as in controls" in text_overlay(opened.viewer).text
 
 
 def test_both_sides_of_a_pair(opened: Any, fakes: Any, settle: Any) -> None:

@@ -89,10 +89,12 @@ def test_reading_a_mosaic_is_off_the_main_thread(opened: Any, settle: Any, monke
     read = Field.read
     monkeypatch.setattr(Field, "read", lambda self, *a: (threads.append(threading.current_thread()), read(self, *a))[1])
     opened.showing.view("well")
+    settle(opened)
     opened.showing.well("C05")
-    opened.showing.view("plate")
     settle(opened)
     assert threads
+    opened.showing.view("plate")
+    settle(opened)
     assert threading.main_thread() not in threads
 
 

@@ -230,6 +230,9 @@ def _embedding(reference: CellReference, row: pd.Series[Any], notes: list[str]) 
         return None, None
     y0, x0, y1, x1 = (int(row[c]) for c in ("y0", "x0", "y1", "x1"))
     y, x = np.nonzero(run.cell_labels(well, name)[y0:y1, x0:x1] == int(row["label"]))
+    if not len(y):
+        notes.append("no alignment and no share explained: the stored label image has no pixel of this cell")
+        return None, None
     scale = float(run.field_row(well, name)["scale"])
     weights = area_weights(y + y0, x + x0, scale, tokens.shape[:2])
     patches = np.flatnonzero(weights)

@@ -187,6 +187,14 @@ class FakeRun:
     def profiles(self, per: str = "patch", kind: str = "activation") -> pd.DataFrame:
         return self._profiles.get(kind, self._profiles["activation"])
 
+    def field_profiles(self, kind: str = "activation") -> pd.DataFrame:
+        rows = {}
+        for well in self.wells:
+            for field in self.fields(well):
+                index, value = self.codes(well, field)
+                rows[well, field] = np.bincount(index.ravel(), value.ravel(), self.n_features) / len(index)
+        return pd.DataFrame.from_dict(rows, orient="index").set_axis(pd.MultiIndex.from_tuples(rows))
+
     def covariates(self) -> pd.DataFrame:
         rng = np.random.default_rng(5)
         table = {

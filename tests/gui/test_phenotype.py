@@ -50,7 +50,7 @@ def test_wells_are_coloured_by_the_score(opened: Any, settle: Any) -> None:
     assert f"F{s.feature}'s phenotype" in opened.wells.legend.toolTip()
     assert opened.wells.note.isVisible()
     assert "in-sample" in opened.wells.note.text()
-    assert f"{values['B04']:.3g}" in opened.wells._describe("B04")
+    assert f"{values['B04']:.3g}" in opened.wells.map.describe("B04")
     choose_colour(opened, "role")
     assert not opened.wells.note.isVisible()
 

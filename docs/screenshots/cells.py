@@ -38,10 +38,8 @@ def main(arguments: list[str] | None = None) -> None:
     wait(bench.jobs)
     dock.parent().hide()
     table = bench.session.run.cells()
-    for name, wells in (
-        ("control", bench.session.comparison.controls),
-        ("perturbed", bench.session.comparison.perturbed),
-    ):
+    compared = bench.session.comparison
+    for name, wells in (("cell-control", compared.controls), ("cell-perturbed", compared.perturbed)):
         rows = table[table["well"].isin(wells) & ~table["border"]]
         bench.cells.go(int(rows.index[len(rows) // 2]))
         wait(bench.jobs)
@@ -50,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
         wait(bench.jobs)
         check(bench)
         assert bench.session.cell.whole
-        print(take(viewer, chosen.out, f"cell-{name}"))
+        print(take(viewer, chosen.out, name))
         print(bench.session.cell.card.text())
     cells.bench.close()
     viewer.close()

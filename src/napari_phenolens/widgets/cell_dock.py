@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut
-from qtpy.QtWidgets import QComboBox, QFileDialog, QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_phenolens.viewer import cell_page
 from napari_phenolens.viewer.describing import describe
 from napari_phenolens.viewer.workbench import workbench_for
 from napari_phenolens.widgets.cell_parts import CellFeatures, CellStrip
-from napari_phenolens.widgets.parts import Connections, JobPump, Section, hint, plural, row
+from napari_phenolens.widgets.parts import Connections, JobPump, Section, hint, plural, row, scrolled
 from napari_phenolens.widgets.tooltips import tip
 
 if TYPE_CHECKING:
@@ -43,18 +43,7 @@ class CellDock(QWidget):
         self._pump = JobPump(self.bench.jobs, self._connections, self)
         self._build_head()
         self._build_parts()
-        inner = QWidget()
-        column = QVBoxLayout(inner)
-        column.setContentsMargins(4, 4, 4, 4)
-        column.setSpacing(4)
-        for widget in (self.words, self.find, self.head, *self.sections, self.notes):
-            column.addWidget(widget)
-        column.addStretch(1)
-        self.scroll = QScrollArea()
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.scroll.setWidget(inner)
+        self.scroll = scrolled(self.words, self.find, self.head, *self.sections, self.notes)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.scroll)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QSize
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
-    QFrame,
     QPushButton,
-    QScrollArea,
     QSizePolicy,
     QStackedWidget,
     QVBoxLayout,
@@ -26,7 +24,7 @@ from napari_phenolens.widgets.chart_positions import PositionsChart
 from napari_phenolens.widgets.chart_spread import SpreadChart
 from napari_phenolens.widgets.chart_volcano import VolcanoChart
 from napari_phenolens.widgets.how_tested import HowTested
-from napari_phenolens.widgets.parts import Connections, JobPump, hint, row, undo_shortcuts
+from napari_phenolens.widgets.parts import Connections, JobPump, hint, row, scrolled, undo_shortcuts
 from napari_phenolens.widgets.tooltips import tip
 
 if TYPE_CHECKING:
@@ -66,18 +64,8 @@ class ChartsDock(QWidget):
         self.how, self.save = QPushButton("How was this tested?"), QPushButton("Save…")
         tip(self.how, "charts.how").clicked.connect(self._how)
         tip(self.save, "charts.save").clicked.connect(self._save)
-        inner = QWidget()
-        column = QVBoxLayout(inner)
-        column.setContentsMargins(4, 2, 4, 2)
-        column.setSpacing(3)
-        column.addLayout(row(self.which, self.save, stretch=0))
-        column.addLayout(row(self.about, self.how, stretch=0))
-        column.addWidget(self.pages, 1)
-        self.scroll = QScrollArea()
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.scroll.setWidget(inner)
+        choice, told = row(self.which, self.save, stretch=0), row(self.about, self.how, stretch=0)
+        self.scroll = scrolled(choice, told, self.pages, spacing=3, last_grows=True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.scroll)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QSize
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_phenolens.viewer.helping import PANEL, bound
 from napari_phenolens.viewer.opening import watch
@@ -16,7 +16,7 @@ from napari_phenolens.widgets.compare_section import CompareSection
 from napari_phenolens.widgets.dictionary_section import DictionarySection
 from napari_phenolens.widgets.explain_section import ExplainSection
 from napari_phenolens.widgets.features_section import FeaturesSection
-from napari_phenolens.widgets.parts import Connections, JobPump, shortcut
+from napari_phenolens.widgets.parts import Connections, JobPump, scrolled, shortcut
 from napari_phenolens.widgets.plate_section import PlateSection
 from napari_phenolens.widgets.roles_section import RolesSection
 from napari_phenolens.widgets.run_section import RunSection
@@ -66,18 +66,7 @@ class PhenoLensDock(QWidget):
             self.explain,
             self.dictionary,
         )
-        inner = QWidget()
-        column = QVBoxLayout(inner)
-        column.setContentsMargins(2, 2, 2, 2)
-        column.setSpacing(2)
-        for section in self.sections:
-            column.addWidget(section)
-        column.addStretch(1)
-        self.scroll = QScrollArea()
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.scroll.setWidget(inner)
+        self.scroll = scrolled(*self.sections, margin=2, spacing=2)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)

@@ -9,11 +9,9 @@ from qtpy.QtCore import QEvent, QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtGui import QFocusEvent, QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QComboBox,
-    QFrame,
     QLabel,
     QLineEdit,
     QPlainTextEdit,
-    QScrollArea,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -29,7 +27,7 @@ from napari_phenolens.widgets.feature_columns import is_missing, words
 from napari_phenolens.widgets.feature_lists import FamilyTree, SimilarTable
 from napari_phenolens.widgets.gallery_view import PLACEHOLDER, GalleryView
 from napari_phenolens.widgets.palette import fills_of
-from napari_phenolens.widgets.parts import Connections, JobPump, Section, hint, row
+from napari_phenolens.widgets.parts import Connections, JobPump, Section, hint, row, scrolled
 from napari_phenolens.widgets.plate_map import PlateMap
 from napari_phenolens.widgets.tooltips import tip
 
@@ -68,20 +66,7 @@ class FeatureDock(QWidget):
         self._pump = JobPump(self.bench.jobs, self._connections, self)
         self._build_head()
         self._build_parts()
-        inner = QWidget()
-        column = QVBoxLayout(inner)
-        column.setContentsMargins(4, 4, 4, 4)
-        column.setSpacing(4)
-        column.addWidget(self.empty)
-        column.addWidget(self.head)
-        for section in self.sections:
-            column.addWidget(section)
-        column.addStretch(1)
-        self.scroll = QScrollArea()
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.scroll.setWidget(inner)
+        self.scroll = scrolled(self.empty, self.head, *self.sections)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.scroll)

@@ -7,7 +7,19 @@ from typing import Any
 
 from qtpy.QtCore import QObject, Qt, QTimer
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QDockWidget, QHBoxLayout, QLabel, QMainWindow, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QDockWidget,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QLayout,
+    QMainWindow,
+    QScrollArea,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt import QElidingLabel
 
 from napari_phenolens.viewer.jobs import Jobs
@@ -142,6 +154,29 @@ def hint(text: str = "") -> QLabel:
     policy.setHeightForWidth(True)
     label.setSizePolicy(policy)
     return label
+
+
+def scrolled(*parts: QWidget | QLayout, margin: int = 4, spacing: int = 4, last_grows: bool = False) -> QScrollArea:
+    """Stack a dock's parts in an area that scrolls: napari's window never grows taller than the screen for them."""
+    inner = QWidget()
+    column = QVBoxLayout(inner)
+    column.setContentsMargins(margin, margin, margin, margin)
+    column.setSpacing(spacing)
+    for part in parts:
+        if isinstance(part, QWidget):
+            column.addWidget(part)
+        else:
+            column.addLayout(part)
+    if last_grows:
+        column.setStretch(len(parts) - 1, 1)
+    else:
+        column.addStretch(1)
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(inner)
+    return area
 
 
 def row(*widgets: QWidget, stretch: int | None = None) -> QHBoxLayout:

@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_phenolens.errors import PhenoLensError
 from napari_phenolens.viewer import compat, roles
-from napari_phenolens.viewer.images import KEY, find_layer
+from napari_phenolens.viewer.outlines import hide_outline, show_outline
 
 if TYPE_CHECKING:
     from napari_phenolens.analysis import CellCard, CellCrop, CellReference
@@ -382,32 +382,13 @@ class CellPages:
             self._hide()
             return
         size = self.bench.showing._pixel_size() or 1.0
-        layer = find_layer(viewer, ROLE)
-        if layer is None:
-            active = viewer.layers.selection.active
-            units = next((other.units for other in self.bench.images.layers + self.bench.slots.layers), None)
-            viewer.add_shapes(
-                [page.outline],
-                shape_type="polygon",
-                name="Explained cell",
-                edge_color="#ffffff",
-                face_color="transparent",
-                edge_width=LINE,
-                scale=(size, size),
-                units=units,
-                metadata={KEY: {"role": ROLE}},
-            )
-            if active is not None:
-                viewer.layers.selection = {active}
-        else:
-            layer.scale = (size, size)
-            layer.data = [page.outline]
-            layer.visible = True
+        shown = self.bench.images.layers + self.bench.slots.layers
+        show_outline(
+            viewer, ROLE, page.outline, name="Explained cell", colour="#ffffff", width=LINE, like=shown, size=size,
+        )  # fmt: skip
 
     def _hide(self) -> None:
-        layer = find_layer(self.bench.viewer, ROLE)
-        if layer is not None:
-            layer.visible = False
+        hide_outline(self.bench.viewer, ROLE)
 
 
 def outline_of(labels: np.ndarray, card: CellCard) -> np.ndarray:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_phenolens.errors import PhenoLensError
-from napari_phenolens.viewer.images import KEY, find_layer, role_of
+from napari_phenolens.viewer.images import role_of
+from napari_phenolens.viewer.outlines import hide_outline, show_outline
 from napari_phenolens.viewer.well_mosaic import place_of
 
 if TYPE_CHECKING:
     from napari_phenolens.viewer.workbench import Workbench
 
+ROLE = ("place",)
 TOLERANCE = 4.0  # screen pixels: more is a drag
 
 
@@ -118,31 +120,17 @@ class Picking:
         low = np.array([i, j]) * patch - 0.5
         edge = max(1.0, patch / 5)
         corners = low + np.array([[0, 0], [0, patch], [patch, patch], [patch, 0]])
-        viewer = self.bench.viewer
-        layer = find_layer(viewer, ("place",))
-        if layer is None:
-            active = viewer.layers.selection.active
-            units = next((other.units for other in self.bench.images.layers + self.bench.slots.layers), None)
-            viewer.add_shapes(
-                [corners],
-                shape_type="polygon",
-                name="Explained place",
-                edge_color="#ffdd33",
-                face_color="transparent",
-                edge_width=edge,
-                scale=(size, size),
-                units=units,
-                metadata={KEY: {"role": ("place",)}},
-            )
-            if active is not None:
-                viewer.layers.selection = {active}
-        else:
-            layer.scale = (size, size)
-            layer.data = [corners]
-            layer.visible = True
+        show_outline(
+            self.bench.viewer,
+            ROLE,
+            corners,
+            name="Explained place",
+            colour="#ffdd33",
+            width=edge,
+            like=self.bench.images.layers + self.bench.slots.layers,
+            size=size,
+        )
 
     def clear(self) -> None:
         """Hide the outline (another well is on show)."""
-        layer = find_layer(self.bench.viewer, ("place",))
-        if layer is not None:
-            layer.visible = False
+        hide_outline(self.bench.viewer, ROLE)

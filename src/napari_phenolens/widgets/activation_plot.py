@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import qtpy
 from qtpy.QtGui import QPalette
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_phenolens.viewer import roles
 from napari_phenolens.widgets.palette import ROLE_COLOURS
+from napari_phenolens.widgets.plain_plot import plain_plot
 
 BINS = 40  # bars at most: neighbouring bins are joined
 
@@ -33,17 +32,8 @@ class ActivationPlot(QWidget):
 
     def _ready(self) -> Any:
         if self._plot is None:
-            os.environ.setdefault("PYQTGRAPH_QT_LIB", qtpy.API_NAME)
-            import pyqtgraph as pg
-
-            plot = pg.PlotWidget(background=None)
-            plot.setMenuEnabled(False)
-            plot.setMouseEnabled(x=False, y=False)
-            plot.hideButtons()
-            for name in ("left", "bottom"):
-                plot.getAxis(name).enableAutoSIPrefix(False)
-            self._layout.addWidget(plot)
-            self._plot = plot
+            self._plot = plain_plot()
+            self._layout.addWidget(self._plot)
         return self._plot
 
     def show_histogram(self, table: pd.DataFrame | None) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import qtpy
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QPalette
 from qtpy.QtWidgets import QPushButton, QSizePolicy, QSpinBox, QVBoxLayout, QWidget
@@ -17,6 +15,7 @@ from qtpy.QtWidgets import QPushButton, QSizePolicy, QSpinBox, QVBoxLayout, QWid
 from napari_phenolens.viewer.running import RunSettings
 from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.parts import Connections, hint, row
+from napari_phenolens.widgets.plain_plot import pyqtgraph
 from napari_phenolens.widgets.tooltips import tip
 
 MOST_BLOCKS = 99
@@ -129,9 +128,7 @@ class BlockCurve(QWidget):
         if table is None:
             self.hide()
             return
-        os.environ.setdefault("PYQTGRAPH_QT_LIB", qtpy.API_NAME)
-        import pyqtgraph as pg
-
+        pg = pyqtgraph()
         if self.plot is None:
             self.plot = pg.PlotWidget(background=None)
             self.plot.setMenuEnabled(False)

@@ -10,22 +10,19 @@ import pandas as pd
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QFrame,
-    QHeaderView,
     QListWidget,
     QListWidgetItem,
-    QTableWidget,
-    QTableWidgetItem,
     QWidget,
 )
 
 from napari_phenolens.analysis import CellCrop
 from napari_phenolens.export import cell_crop_picture
+from napari_phenolens.widgets.feature_lists import FeatureList
 from napari_phenolens.widgets.gallery_view import pixmap_of
 
 EDGE, ACROSS = 84, 4
-FEATURE = CELL = int(Qt.ItemDataRole.UserRole)
+CELL = int(Qt.ItemDataRole.UserRole)
 _SEEN = (
     ("feature", "Feature", "Click a row to see the feature over the cells."),
     ("name", "Name", "What it is called."),
@@ -44,8 +41,6 @@ _LACKING = (
 
 
 def _words(key: str, value: Any) -> str:
-    if key == "name":
-        return str(value)
     if pd.isna(value):
         return "–"
     if key == "share":
@@ -53,45 +48,16 @@ def _words(key: str, value: Any) -> str:
     return f"{value:.1f}" if key == "percentile" else f"{value:+.1f}" if key == "z" else f"{value:.3f}"
 
 
-class CellFeatures(QTableWidget):
-    """Features of a cell, or those that it lacks."""
-
-    wanted = Signal(int)
+class CellFeatures(FeatureList):
+    """Features of a cell, or those that it lacks: tables of a `CellCard`."""
 
     def __init__(self, parent: QWidget | None = None, *, lacking: bool = False) -> None:
-        self._columns = _LACKING if lacking else _SEEN
-        super().__init__(0, len(self._columns), parent)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setShowGrid(False)
-        self.verticalHeader().setVisible(False)
-        self.verticalHeader().setDefaultSectionSize(22)
-        for i, (_, title, told) in enumerate(self._columns):
-            item = QTableWidgetItem(title)
-            item.setToolTip(told)
-            self.setHorizontalHeaderItem(i, item)
-        header = self.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
-        self.itemActivated.connect(self._go)
-        self.itemClicked.connect(self._go)
+        super().__init__(_LACKING if lacking else _SEEN, _words, 300, parent)
 
     def show_table(self, table: pd.DataFrame) -> None:
-        """Show a table of a `CellCard`."""
+        """Show a table; an empty one takes no room."""
         self.setVisible(len(table) > 0)
-        self.setRowCount(len(table))
-        for i, feature in enumerate(map(int, table.index)):
-            for j, (key, _, _) in enumerate(self._columns):
-                item = QTableWidgetItem(f"F{feature}" if key == "feature" else _words(key, table[key].iloc[i]))
-                item.setData(FEATURE, feature)
-                if key not in ("feature", "name"):
-                    item.setTextAlignment(int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
-                self.setItem(i, j, item)
-        height = self.horizontalHeader().sizeHint().height() + 22 * len(table) + 4
-        self.setFixedHeight(min(height, 300))
-
-    def _go(self, item: QTableWidgetItem) -> None:
-        self.wanted.emit(int(item.data(FEATURE)))
+        super().show_table(table)
 
 
 class CellStrip(QListWidget):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import qtpy
 from qtpy.QtCore import QEvent, QEventLoop, QRectF, Qt
 from qtpy.QtGui import QColor, QPainter, QPalette, QShowEvent
 from qtpy.QtSvg import QSvgGenerator
@@ -18,19 +16,12 @@ from napari_phenolens.errors import PhenoLensError
 from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.palette import ACCENT
 from napari_phenolens.widgets.parts import Connections, hint, row
+from napari_phenolens.widgets.plain_plot import pyqtgraph
 
 PALE = QColor(140, 140, 140, 150)
 DOT = 8
 LEAST_HEIGHT = 170
 SAVED_WIDTH = 1600  # px of a saved picture
-
-
-def pyqtgraph() -> Any:
-    """Load pyqtgraph for the Qt binding that napari uses."""
-    os.environ.setdefault("PYQTGRAPH_QT_LIB", qtpy.API_NAME)
-    import pyqtgraph as pg
-
-    return pg
 
 
 def boxes(*widgets: QWidget) -> QHBoxLayout:

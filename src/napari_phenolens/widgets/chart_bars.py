@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from napari_phenolens.viewer import roles
-from napari_phenolens.widgets.chart import LEAST_HEIGHT, Chart, pyqtgraph
+from napari_phenolens.widgets.chart import LEAST_HEIGHT, Chart
 from napari_phenolens.widgets.chart_volcano import name_of
 from napari_phenolens.widgets.palette import ROLE_COLOURS
+from napari_phenolens.widgets.plain_plot import pyqtgraph
 
 MOST = 25
 LINE = 14  # px of a bar

@@ -12,10 +12,11 @@ from qtpy.QtWidgets import QComboBox, QLabel, QWidget
 
 from napari_phenolens.viewer import roles
 from napari_phenolens.viewer.workbench import Workbench
-from napari_phenolens.widgets.chart import Chart, boxes, pyqtgraph
+from napari_phenolens.widgets.chart import Chart, boxes
 from napari_phenolens.widgets.chart_spread import well_words
 from napari_phenolens.widgets.palette import ROLE_COLOURS
 from napari_phenolens.widgets.parts import Connections
+from napari_phenolens.widgets.plain_plot import pyqtgraph
 from napari_phenolens.widgets.tooltips import tip
 
 CURVE = QColor(213, 94, 0)

@@ -13,9 +13,10 @@ from qtpy.QtWidgets import QComboBox, QLabel, QWidget
 from napari_phenolens.viewer import roles
 from napari_phenolens.viewer.charting import PATCHES
 from napari_phenolens.viewer.workbench import Workbench
-from napari_phenolens.widgets.chart import Chart, pyqtgraph
+from napari_phenolens.widgets.chart import Chart
 from napari_phenolens.widgets.palette import ROLE_COLOURS
 from napari_phenolens.widgets.parts import Connections, row
+from napari_phenolens.widgets.plain_plot import pyqtgraph
 from napari_phenolens.widgets.tooltips import tip
 
 SIDES = ("control", "perturbed")

@@ -24,8 +24,8 @@ from qtpy.QtWidgets import (
 
 from napari_phenolens.analysis.metrics import GROUPS, METRICS
 from napari_phenolens.viewer.workbench import Workbench
-from napari_phenolens.widgets.chart import pyqtgraph
 from napari_phenolens.widgets.parts import Connections, Section, hint, row
+from napari_phenolens.widgets.plain_plot import pyqtgraph
 from napari_phenolens.widgets.tooltips import tip
 
 FIELDS = 24

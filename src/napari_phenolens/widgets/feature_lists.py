@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import pandas as pd
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
@@ -26,23 +29,41 @@ _COLUMNS = (
     ("together", "Also", "Share of this feature's patches in which that one is active too."),
 )
 FEATURE = int(Qt.ItemDataRole.UserRole)
+ROW = 22  # px
 
 
-class SimilarTable(QTableWidget):
-    """The features most like one."""
+class FeatureList(QTableWidget):
+    """A few features, a row each; one that is clicked, or Enter on it, is wanted.
+
+    Parameters
+    ----------
+    columns : sequence of (key, title, tooltip)
+        The first two are ``feature`` (the table's index) and ``name``.
+    words : callable
+        Puts a value of a column into words.
+    tallest : int
+        Pixels that it takes at most.
+    """
 
     wanted = Signal(int)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(0, len(_COLUMNS), parent)
+    def __init__(
+        self,
+        columns: Sequence[tuple[str, str, str]],
+        words: Callable[[str, Any], str],
+        tallest: int,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(0, len(columns), parent)
+        self._columns, self._words, self._tallest = columns, words, tallest
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setShowGrid(False)
         self.verticalHeader().setVisible(False)
-        self.verticalHeader().setDefaultSectionSize(22)
-        for i, (_, title, words) in enumerate(_COLUMNS):
+        self.verticalHeader().setDefaultSectionSize(ROW)
+        for i, (_, title, told) in enumerate(columns):
             item = QTableWidgetItem(title)
-            item.setToolTip(words)
+            item.setToolTip(told)
             self.setHorizontalHeaderItem(i, item)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
@@ -51,32 +72,36 @@ class SimilarTable(QTableWidget):
         self.itemClicked.connect(self._go)
 
     def show_table(self, table: pd.DataFrame) -> None:
-        """Show what `napari_phenolens.similar_features` gives."""
+        """Show a table whose index is features."""
         self.setRowCount(len(table))
-        for i, (feature, (_, values)) in enumerate(zip(table.index.tolist(), table.iterrows(), strict=True)):
-            for j, (key, _, _) in enumerate(_COLUMNS):
-                if key == "feature":
-                    words = f"F{feature}"
-                elif key == "name":
-                    words = str(values["name"])
-                else:
-                    words = (
-                        ""
-                        if pd.isna(values[key])
-                        else f"{values[key]:.0%}"
-                        if key == "together"
-                        else f"{values[key]:.2f}"
-                    )
+        for i, feature in enumerate(map(int, table.index)):
+            for j, (key, _, _) in enumerate(self._columns):
+                plain = key in ("feature", "name")
+                value = feature if key == "feature" else table[key].iloc[i]
+                words = f"F{feature}" if key == "feature" else str(value) if plain else self._words(key, value)
                 item = QTableWidgetItem(words)
                 item.setData(FEATURE, feature)
-                if key not in ("feature", "name"):
+                if not plain:
                     item.setTextAlignment(int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
                 self.setItem(i, j, item)
-        height = self.horizontalHeader().sizeHint().height() + 22 * len(table) + 4
-        self.setFixedHeight(min(height, 320))
+        height = self.horizontalHeader().sizeHint().height() + ROW * len(table) + 4
+        self.setFixedHeight(min(height, self._tallest))
 
     def _go(self, item: QTableWidgetItem) -> None:
         self.wanted.emit(int(item.data(FEATURE)))
+
+
+class SimilarTable(FeatureList):
+    """The features most like one: what `napari_phenolens.similar_features` gives."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(_COLUMNS, _words, 320, parent)
+
+
+def _words(key: str, value: Any) -> str:
+    if pd.isna(value):
+        return ""
+    return f"{value:.0%}" if key == "together" else f"{value:.2f}"
 
 
 class FamilyTree(QTreeWidget):

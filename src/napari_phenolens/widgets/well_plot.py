@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import qtpy
 from qtpy.QtGui import QPalette
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_phenolens.viewer import roles
 from napari_phenolens.widgets.palette import ROLE_COLOURS
+from napari_phenolens.widgets.plain_plot import plain_plot
 
 _ORDER = (roles.CONTROL, roles.PERTURBED, roles.POSITIVE)
 
@@ -34,17 +33,8 @@ class WellPlot(QWidget):
 
     def _ready(self) -> Any:
         if self._plot is None:
-            os.environ.setdefault("PYQTGRAPH_QT_LIB", qtpy.API_NAME)
-            import pyqtgraph as pg
-
-            plot = pg.PlotWidget(background=None)
-            plot.setMenuEnabled(False)
-            plot.setMouseEnabled(x=True, y=False)
-            plot.hideButtons()
-            for name in ("left", "bottom"):  # before any data: its factor would stay
-                plot.getAxis(name).enableAutoSIPrefix(False)
-            self._layout.addWidget(plot)
-            self._plot = plot
+            self._plot = plain_plot(mouse_x=True)
+            self._layout.addWidget(self._plot)
         return self._plot
 
     def show_values(self, title: str, values: pd.Series | None, assigned: Mapping[str, str]) -> None:

@@ -26,6 +26,7 @@ from napari_phenolens.analysis.well_values import (
 )
 from napari_phenolens.errors import PhenoLensError
 from napari_phenolens.viewer import roles
+from napari_phenolens.viewer.responding import ESCAPERS
 from napari_phenolens.viewer.scoring import Phenotypes
 from napari_phenolens.viewer.session import PHENOTYPE, Comparison
 from napari_phenolens.viewer.settings import preferences
@@ -130,7 +131,7 @@ class Comparing:
         if s.slots[0].feature is not None:
             s.feature = s.slots[0].feature
         elif len(comparison.features):
-            self.bench.showing.feature(int(comparison.features["feature"].iloc[0]))
+            self.bench.showing.feature(int(comparison.features["feature"].iloc[0]), step=False)
         self.bench.showing.compared()
 
     def restore(
@@ -202,6 +203,8 @@ class Comparing:
             found.append((FEATURE, "Chosen feature: mean activation"))
         if s.comparison is not None:
             found.append((PHENOTYPE, "Chosen feature's phenotype: score"))
+        if s.responders is not None:
+            found.append((ESCAPERS, "Cells that still look like control (escapers)"))
         if self._covariates is not None:
             found += [(f"{COVARIATE}{name}", words_of(str(name))) for name in self._covariates.columns]
         metadata = getattr(s.source, "metadata", None)
@@ -243,6 +246,9 @@ class Comparing:
         key = s.colour_by
         if key == PHENOTYPE:
             return self.score()
+        if key == ESCAPERS:
+            waits = WellValues("Count responders in the dock PhenoLens cell to colour the wells by escapers")
+            return waits if s.responders is None else s.responders.values
         base = self.base_of(key)
         named = self._named(base)
         if named is None:

@@ -34,7 +34,7 @@ class Contrasting:
         self.bench = bench
         self._drawn_after = False  # the selection was made with feature values to be seen
         self.typed_after: set[str] = set()  # queries that name wells and were typed after values were seen
-        self._tried_before = 0  # on this run, in earlier sessions and on the command line
+        self._tried_before = 0  # on this run: in earlier sessions, on the command line, of drawn regions
         events = bench.session.events
         events.run.connect(self._run)
         events.selected.connect(self._drawn)
@@ -44,6 +44,7 @@ class Contrasting:
 
     def _run(self, run: Any) -> None:
         self.bench.session.contrasts = ()
+        self.bench.session.undo.drop(self)
         self._drawn_after, self._tried_before = False, 0
         if run is None:
             return
@@ -59,6 +60,10 @@ class Contrasting:
         """Whether values of this run's features were to be seen, now or in an earlier session."""
         s = self.bench.session
         return s.comparison is not None or bool(s.contrasts) or self._tried_before > 0
+
+    def tried(self, contrasts: int) -> None:
+        """Take up how many contrasts were tried on this run by now, those of drawn regions among them."""
+        self._tried_before = max(self._tried_before, contrasts)
 
     def _drawn(self, _selected: object) -> None:
         self._drawn_after = self.seen
@@ -163,7 +168,7 @@ class Contrasting:
                 self.bench.comparing.present(comparison)
 
         now = shown if shown is not old else new if new is not None else after[-1] if after else shown
-        s.undo.do(title, lambda: put(after, now if after else None), lambda: put(before, shown))
+        s.undo.do(title, lambda: put(after, now if after else None), lambda: put(before, shown), self)
 
 
 def words(value: Any) -> str:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_phenolens.viewer import compat, roles, session_file
-from napari_phenolens.viewer.images import KEY, role_of
+from napari_phenolens.viewer.images import role_of
 from napari_phenolens.viewer.reopening import Reopened, absolute, compare_again, fingerprint, reopen
 from napari_phenolens.viewer.session import KINDS, SLOTS, VIEWS, Comparison, Problem, SlotState
 from napari_phenolens.viewer.session_file import SavedContrast, SavedLayer, SavedSession, SavedSlot, SessionError
-from napari_phenolens.viewer.slots import CHANNEL
+from napari_phenolens.viewer.slots import CHANNEL, limits_by_hand, limits_of, put_limits
 
 if TYPE_CHECKING:
     from napari_phenolens.viewer.jobs import Job
@@ -83,15 +83,12 @@ class Saving:
         feature = None if state.feature is None else int(state.feature)
         if layer is None or state.feature is None:
             return SavedSlot(None, True, feature, state.kind)
-        limits = _pair(layer.contrast_limits)
-        shared = layer.metadata[KEY].get("limits")
-        moved = shared is not None and limits != _pair(shared)
         visible = bool(layer.visible) or self.bench.session.view == "plate" or self.bench.session.side_by_side
-        return SavedSlot(limits if moved else None, visible, feature, state.kind)
+        return SavedSlot(limits_by_hand(layer), visible, feature, state.kind)
 
     def _moved(self, layer: Any) -> tuple[float, float] | None:
         """Give a channel's limits where they are not those that all wells share."""
-        limits = _pair(layer.contrast_limits)
+        limits = limits_of(layer)
         return None if limits == _pair(self.bench.showing.limits_of(role_of(layer)[1])) else limits  # type: ignore[index]
 
     # ---- opening -----------------------------------------------------------------------------------------------------
@@ -205,7 +202,8 @@ class Saving:
         for index, slot in enumerate(saved.slots[:SLOTS]):
             layer = bench.slots.layer(index)
             if layer is not None and s.slots[index] == SlotState(slot.feature, slot.kind) and layer.visible:
-                _restore_look(layer, slot)
+                with bench.slot_steps.quietly():
+                    _restore_look(layer, slot)
         if saved.camera is not None and s.well == saved.well:
             look = saved.camera
             compat.look_again(bench.viewer, look)
@@ -239,9 +237,7 @@ def _known(kind: str) -> bool:
 
 def _restore_look(layer: Any, kept: SavedLayer) -> None:
     if kept.limits is not None:
-        low, high = layer.contrast_limits_range
-        layer.contrast_limits_range = (min(low, kept.limits[0]), max(high, kept.limits[1]))
-        layer.contrast_limits = kept.limits
+        put_limits(layer, kept.limits)
     layer.visible = kept.visible
 
 

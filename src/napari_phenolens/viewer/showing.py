@@ -14,7 +14,7 @@ from napari_phenolens.viewer.mosaic import lay_out
 from napari_phenolens.viewer.overlays import caption, read_overlay
 from napari_phenolens.viewer.session import PHENOTYPE, SLOTS, VIEWS, SlotState
 from napari_phenolens.viewer.settings import preferences
-from napari_phenolens.viewer.slots import HUE_NAMES, Overlay
+from napari_phenolens.viewer.slots import HUE_NAMES, Overlay, Subject, subject_of
 from napari_phenolens.viewer.well_mosaic import ALL, has_results, read_mosaic, read_mosaic_overlay
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ class Showing:
             if s.view == "well":
                 s.status = self._mosaic_words(picture)
         for index, overlay in read.overlays:
-            if overlay.subject == self._subject(index):
+            if overlay.subject == self.subject(s.slots[index]):
                 self.bench.slots.show(index, overlay)
         if read.missing:
             s.status = read.missing[0]
@@ -229,13 +229,13 @@ class Showing:
             if layer is None:
                 continue
             note = layer.metadata[KEY]
-            here = tuple(note.get(name) for name in ("feature", "kind", "comparison", "well", "field"))
-            if here != (*self._subject(index), s.well, self.place):
+            here = (*subject_of(layer), note.get("well"), note.get("field"))
+            if here != (*self.subject(s.slots[index]), s.well, self.place):
                 layer.visible = False
 
-    def _subject(self, index: int) -> tuple[int | None, str, int]:
-        """Give what a slot is to show now, see `Overlay.subject`."""
-        slot, phenotypes = self.bench.session.slots[index], self.bench.scoring.present
+    def subject(self, slot: SlotState) -> Subject:
+        """Give what such a slot is to show now, see `Overlay.subject`."""
+        phenotypes = self.bench.scoring.present
         number = phenotypes.number if slot.kind == PHENOTYPE and phenotypes is not None else 0
         return slot.feature, slot.kind, number
 
@@ -277,20 +277,21 @@ class Showing:
         overlay.text = "\n".join([text, ", ".join(shown)]) if shown else text
         overlay.position, overlay.visible = "top_left", True
 
-    def feature(self, feature: int | None, slot: int = 0, kind: str | None = None) -> None:
-        """Put a feature into a slot; None empties it."""
+    def feature(self, feature: int | None, slot: int = 0, kind: str | None = None, *, step: bool = True) -> None:
+        """Put a feature into a slot; None empties it. Can be undone but where nobody asked for it (``step``)."""
         s = self.bench.session
         if s.run is None:
             raise PhenoLensError("there are no features yet: run the model, or open a finished run (step 4)")
-        old = s.slots[slot]
-        s.slots = s.with_slot(slot, SlotState(feature, kind or old.kind))
-        if feature is None:
+        self.bench.slot_steps.put(slot, SlotState(feature, kind or s.slots[slot].kind), step=step)
+
+    def slot_changed(self, slot: int) -> None:
+        """Show what a slot is to show now."""
+        s = self.bench.session
+        if s.slots[slot].feature is None:
             self.bench.slots.clear(slot)
             self._caption()
             self._dim()
-            return
-        s.feature = feature
-        if s.side_by_side:
+        elif s.side_by_side:
             self.side_by_side()
         else:
             self._refresh_slot(slot)
@@ -313,7 +314,7 @@ class Showing:
 
     def _overlay_shown(self, slot: int, overlay: Overlay) -> None:
         s = self.bench.session
-        here = (overlay.well, overlay.field) == (s.well, self.place) and overlay.subject == self._subject(slot)
+        here = (overlay.well, overlay.field) == (s.well, self.place) and overlay.subject == self.subject(s.slots[slot])
         if here and not s.side_by_side and s.view != "plate":
             self.bench.slots.show(slot, overlay)
             self._caption()

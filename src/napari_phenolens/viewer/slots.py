@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
+from psygnal import Signal
 
 from napari_phenolens.viewer import compat
 from napari_phenolens.viewer.images import KEY, find_layer, role_of
@@ -17,6 +20,8 @@ from napari_phenolens.viewer.settings import preferences
 HUES = ((0.98, 0.62, 0.05), (0.35, 0.80, 1.0), (0.95, 0.45, 0.80))
 HUE_NAMES = ("orange", "sky blue", "pink")
 OPACITY = 0.8
+Limits = tuple[float, float]
+Subject = tuple[int | None, str, int]  # what a heatmap maps: feature, kind, number of the comparison
 CHANNEL = "channel:"  # the kinds "channel:DNA": what that channel gives to the alignment
 
 # Below zero. White is far from all slots and from the channels' colours, for colour-blind eyes too (blue is DNA's, and
@@ -64,7 +69,7 @@ class Overlay:
     comparison: int = 0
 
     @property
-    def subject(self) -> tuple[int, str, int]:
+    def subject(self) -> Subject:
         """What is mapped, wherever: with another subject other limits and colours belong."""
         return self.feature, self.kind, self.comparison
 
@@ -73,6 +78,32 @@ def slot_of(layer: Any) -> int:
     """Give the slot that a layer belongs to; -1 for all other layers."""
     role = role_of(layer) or ("",)
     return int(role[1]) if role[0] == "slot" else -1
+
+
+def subject_of(layer: Any) -> Subject:
+    """Give what a slot's layer shows, see `Overlay.subject`."""
+    note = layer.metadata.get(KEY, {})
+    return note.get("feature"), note.get("kind", ""), note.get("comparison", 0)
+
+
+def limits_of(layer: Any) -> Limits:
+    """Give a layer's contrast limits as plain numbers."""
+    low, high = layer.contrast_limits
+    return float(low), float(high)
+
+
+def limits_by_hand(layer: Any) -> Limits | None:
+    """Give a heatmap's limits where the user moved them; None where they are those that all wells share."""
+    shared = layer.metadata.get(KEY, {}).get("limits")
+    now = limits_of(layer)
+    return None if shared is None or now == (float(shared[0]), float(shared[1])) else now
+
+
+def put_limits(layer: Any, limits: Limits) -> None:
+    """Set limits that may lie outside what the layer's slider reaches."""
+    low, high = layer.contrast_limits_range
+    layer.contrast_limits_range = (min(low, limits[0]), max(high, limits[1]))
+    layer.contrast_limits = limits
 
 
 @cache
@@ -132,8 +163,7 @@ def overlay_options(index: int, overlay: Overlay, role: tuple[Any, ...], negativ
 
 def apply_overlay(layer: Any, overlay: Overlay, options: dict[str, Any]) -> None:
     """Put an overlay into a layer that is there."""
-    note = layer.metadata.get(KEY, {})
-    fresh = (note.get("feature"), note.get("kind"), note.get("comparison")) != overlay.subject
+    fresh = subject_of(layer) != overlay.subject
     layer.data = overlay.values
     layer.scale, layer.translate, layer.units = options["scale"], options["translate"], options["units"]
     if fresh:  # limits that the user moved stay while he walks over the wells
@@ -146,10 +176,21 @@ def apply_overlay(layer: Any, overlay: Overlay, options: dict[str, Any]) -> None
 
 
 class HeatmapSlots:
-    """The heatmap layers of a viewer."""
+    """The heatmap layers of a viewer.
+
+    Attributes
+    ----------
+    shown : psygnal.Signal
+        A slot, whose layer shows what it was given.
+    busy : bool
+        Whether a layer is being filled just now: what it tells of itself is not what the user did.
+    """
+
+    shown = Signal(int)
 
     def __init__(self, viewer: Any) -> None:
         self.viewer = viewer
+        self.busy = False
         self.opacity: float | None = None  # what the slider says, for slots that are still to come
 
     def layer(self, index: int) -> Any | None:
@@ -173,20 +214,34 @@ class HeatmapSlots:
             raise IndexError(f"there are {SLOTS} heatmap slots, 0 to {SLOTS - 1}; got {index}")
         options = overlay_options(index, overlay, ("slot", index), self.negative)
         layer = self.layer(index)
-        if layer is None:
-            chosen = preferences()
-            layer = self.viewer.add_image(
-                overlay.values,
-                **options,
-                opacity=self.opacity if self.opacity is not None else chosen.opacity,
-                blending="translucent_no_depth",
-                interpolation2d=chosen.interpolation,
-            )
-            layer.colorbar.visible = True
-            self._to_its_place(index)
-        else:
-            apply_overlay(layer, overlay, options)
-        layer.visible = True
+        with self._filling():
+            if layer is None:
+                layer = self._added(index, overlay, options)
+            else:
+                apply_overlay(layer, overlay, options)
+            layer.visible = True
+        self.shown.emit(index)
+        return layer
+
+    @contextmanager
+    def _filling(self) -> Iterator[None]:
+        self.busy = True
+        try:
+            yield
+        finally:
+            self.busy = False
+
+    def _added(self, index: int, overlay: Overlay, options: dict[str, Any]) -> Any:
+        chosen = preferences()
+        layer = self.viewer.add_image(
+            overlay.values,
+            **options,
+            opacity=self.opacity if self.opacity is not None else chosen.opacity,
+            blending="translucent_no_depth",
+            interpolation2d=chosen.interpolation,
+        )
+        layer.colorbar.visible = True
+        self._to_its_place(index)
         return layer
 
     def _to_its_place(self, index: int) -> None:
@@ -199,10 +254,11 @@ class HeatmapSlots:
         """Empty a slot: its layer stays, hidden, for the next feature."""
         layer = self.layer(index)
         if layer is not None:
-            layer.visible = False
-            layer.data = np.zeros_like(layer.data)
-            layer.name = f"Heatmap {index + 1} (empty)"
-            layer.metadata[KEY] = {"role": ("slot", index)}
+            with self._filling():
+                layer.visible = False
+                layer.data = np.zeros_like(layer.data)
+                layer.name = f"Heatmap {index + 1} (empty)"
+                layer.metadata[KEY] = {"role": ("slot", index)}
 
     def set_opacity(self, opacity: float) -> None:
         """Set the opacity of all slots, 0 to 1."""

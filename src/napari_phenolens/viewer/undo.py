@@ -21,11 +21,14 @@ class Step:
         In words that follow "Undo": ``"mark 3 wells as control"``.
     undo, redo : callable
         Take it back, and do it again. Both run on the main thread.
+    owner : object
+        Who may drop it, see `UndoStack.drop`.
     """
 
     title: str
     undo: Callable[[], object]
     redo: Callable[[], object]
+    owner: object = None
 
 
 class UndoStack:
@@ -44,7 +47,7 @@ class UndoStack:
         self._undone: list[Step] = []
         self._busy = False
 
-    def do(self, title: str, redo: Callable[[], object], undo: Callable[[], object]) -> None:
+    def do(self, title: str, redo: Callable[[], object], undo: Callable[[], object], owner: object = None) -> None:
         """Do something that can be taken back.
 
         Parameters
@@ -55,9 +58,11 @@ class UndoStack:
             Does it; called now, and at every redo.
         undo : callable
             Takes it back.
+        owner : object
+            See `Step`.
         """
         self._run(redo)
-        self.push(Step(title, undo, redo))
+        self.push(Step(title, undo, redo, owner))
 
     def push(self, step: Step) -> None:
         """Take up a step that was done already; steps within an undo or redo are part of it and are not kept."""
@@ -119,6 +124,18 @@ class UndoStack:
         """Forget all steps: another plate was opened."""
         self._done, self._undone = [], []
         self.changed.emit()
+
+    def drop(self, owner: object) -> None:
+        """Forget the steps of an owner: what they were about is not there any more."""
+        kept = [[step for step in steps if step.owner is not owner] for steps in (self._done, self._undone)]
+        if [len(steps) for steps in kept] != [len(self._done), len(self._undone)]:
+            self._done, self._undone = kept
+            self.changed.emit()
+
+    @property
+    def last(self) -> Step | None:
+        """The step that `undo` would take back; None where there is none."""
+        return self._done[-1] if self._done else None
 
     @property
     def undo_title(self) -> str:

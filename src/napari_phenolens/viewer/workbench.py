@@ -54,6 +54,8 @@ class Workbench:
         self.viewer: Any = weakref.proxy(viewer)
         self.session = Session()
         self.jobs = Jobs()
+        from napari_phenolens.viewer.slot_steps import SlotSteps
+        from napari_phenolens.viewer.telling_apart import TellingApart
         self.images = ImageLayers(self.viewer)
         self.slots = HeatmapSlots(self.viewer)
         self.side = SideBySide(self.viewer)
@@ -65,6 +67,7 @@ class Workbench:
         self.scoring = Scoring(self)
         self.contrasting = Contrasting(self)
         self.charting = Charting(self)
+        self.slot_steps = SlotSteps(self)
         self.naming = Naming(self)
         self.page = FeaturePage(self)
         self.selecting = Selecting(self)

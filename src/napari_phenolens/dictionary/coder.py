@@ -14,7 +14,7 @@ from napari_phenolens.dictionary.stages import Refit, Select, check_select, stag
 from napari_phenolens.progress import CancelCallback
 
 EPS = 1e-8  # a row of smaller norm has no direction: its code is empty
-_BUFFER_BYTES = 2**21  # correlations of a chunk, about what a core's cache holds
+_BUFFER_BYTES = 2**22  # correlations of a chunk, about what stays near a core
 _GRAM_BYTES = 2**30  # a larger Gram matrix is not built (22,528 atoms)
 _COARSE = 4096  # atoms from which the Gram matrix is kept in 16 bits, as it no longer fits in the cache
 
@@ -32,8 +32,12 @@ def padded(atoms: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def chunk_rows(m: int) -> int:
-    """Tokens a chunk: a function of the number of atoms alone."""
-    return int(np.clip(_BUFFER_BYTES // (4 * m), 128, 1024))
+    """Tokens a chunk: a function of the number of atoms alone.
+
+    A product of fewer rows spends much of its time on packing the atoms anew; of more rows, threads would wait for the
+    last chunk of a field.
+    """
+    return int(np.clip(_BUFFER_BYTES // (4 * m), 256, 512))
 
 
 def unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -215,6 +219,7 @@ def icfl_encode(
     *,
     select: Select = "signed",
     refit: Refit = "none",
+    device: str = "cpu",
 ) -> Codes:
     """Code rows by ICFL's pursuit.
 
@@ -238,6 +243,8 @@ def icfl_encode(
         Fit the row anew on all atoms picked, by joint least squares: never (the paper), after the last round, or also
         after every so many rounds, which closes most of the gap to orthogonal matching pursuit at two to three times
         the time.
+    device : str
+        ``cpu``, or one of torch's: ``cuda``, ``cuda:1``, ``mps``.
 
     Returns
     -------
@@ -250,8 +257,14 @@ def icfl_encode(
     ------
     DictionaryError
         A ValueError: atoms that are no unit rows, wrong shapes, numbers that are not finite, per_round > m, rounds < 1,
-        an option that is none.
+        an option that is none, a device that is not on this machine.
     """
+    if device != "cpu":
+        from napari_phenolens.dictionary import torch_coder, torch_products
+
+        where = torch_products.device_of(device)
+        on_device = torch_coder.TorchIcflCoder(atoms, rounds, per_round, where, select=select, refit=refit)
+        return on_device.encode(np.asarray(x))
     return IcflCoder(atoms, rounds, per_round, select=select, refit=refit).encode(np.asarray(x))
 
 

@@ -13,7 +13,7 @@ import pytest
 import tifffile
 from miniplate import arrays_of
 
-from napari_phenolens import add_cells, explain, heatmap, open_run
+from napari_phenolens import add_cells, explain, heatmap, open_run, put_cells
 from napari_phenolens.cells import CellSegmentation
 from napari_phenolens.errors import Cancelled
 from napari_phenolens.run import RunError, default_segmentation
@@ -253,3 +253,60 @@ def test_the_reach_is_the_foregrounds(run):
     assert isinstance(add_cells(run, measure=False).cells(), pd.DataFrame)
     # cells are the foreground, parted: all of their area lies in it, but for patches half in and half out
     assert run.cells()["foreground"].mean() > 0.9
+
+
+def test_labels_of_one_field_take_the_place_of_its_cells(run):
+    add_cells(run, labels=squares)
+    before, codes, measured = run.cells(), run.cell_codes(), run.cell_measurements()
+    hand = np.zeros((168, 150), np.uint16)
+    hand[20:50, 30:70] = 7
+    hand[90:120, 30:70] = 300
+    put_cells(run, "b2", "2", hand, given="layer  hand")
+    assert run.cells_given("B02", "2") == "layer hand"
+    assert run.cells_given("B02", "1") == "" and run.cell_source["kind"] == "function"
+    cells = run.cells()
+    mine = ((cells["well"] == "B02") & (cells["field"] == "2")).to_numpy()
+    assert cells["label"][mine].tolist() == [7, 300] and cells["area"][mine].tolist() == [1200, 1200]
+    np.testing.assert_array_equal(run.cell_labels("B02", "2"), hand)
+    assert run.cell_at("B02", "2", (100, 40)) == np.flatnonzero(mine)[1]
+    assert np.isfinite(run.cell_measurements().to_numpy()[mine]).mean() > 0.5
+    # the mean of the run's codes under the mask, as for any cell
+    expected = run.cell_weights("B02", "2") @ np.stack(
+        [run.activation("B02", "2", f).ravel() for f in range(run.n_features)], axis=1
+    )
+    np.testing.assert_allclose(run.cell_codes()[mine].toarray(), expected, atol=1e-6)
+    # every other cell is as it was, in its place
+    other = ~((before["well"] == "B02") & (before["field"] == "2")).to_numpy()
+    columns = [c for c in before.columns]
+    pd.testing.assert_frame_equal(cells[~mine][columns].reset_index(drop=True), before[other].reset_index(drop=True))
+    np.testing.assert_array_equal(run.cell_codes()[~mine].toarray(), codes[other].toarray())
+    np.testing.assert_array_equal(run.cell_measurements().to_numpy()[~mine], measured.to_numpy()[other])
+    again = open_run(run.path)
+    pd.testing.assert_frame_equal(again.cells(), cells)
+
+
+def test_labels_of_one_field_can_be_the_first_cells(run):
+    with pytest.raises(RunError, match=r"B01, field 1 have shape \(9, 9\)"):
+        put_cells(run, "B01", "1", np.ones((9, 9), int))
+    with pytest.raises(RunError, match="hold no cell"):
+        put_cells(run, "B01", "1", np.zeros((168, 150), int))
+    assert not run.has_cells
+    put_cells(run, "B01", "2", squares("B01", "2"))
+    put_cells(run, "B01", "1", squares("B01", "1"))
+    assert run.cells()["field"].tolist() == ["1"] * 4 + ["2"] * 4
+    assert run.cell_source == {"kind": "fields"}
+    with pytest.raises(RunError, match=r"A01: the cells of field 1 are not stored"):
+        run.cell_at("A01", "1", (15, 25))
+    with pytest.raises(RunError, match="holds other cells"):
+        add_cells(run, labels=squares)
+
+
+def test_other_settings_of_the_segmentation(run):
+    own = default_segmentation(run)
+    asked = default_segmentation(run, reach=7, cytoplasm=(), stiffness=2, smooth=0)
+    assert (asked.reach, asked.cytoplasm, asked.stiffness, asked.smooth) == (7, (), 2, 0)
+    assert asked.nuclear == own.nuclear == "DNA"
+    stained = default_segmentation(run, by_stain=True)
+    assert set(stained.thresholds) == {"GFP"} and stained.reach == own.reach
+    with pytest.raises(RunError, match=r"no channel actin; the lens has"):
+        default_segmentation(run, cytoplasm=("actin",))

@@ -20,7 +20,19 @@ def cells(
     run_folder: RunFolder,
     labels: Annotated[
         Path | None,
-        typer.Option("--labels", metavar="FOLDER", help="Label images of your own, named as the images are."),
+        typer.Option(
+            "--labels", metavar="FOLDER", help="Label images of your own, named as the images are; with --well: a file."
+        ),
+    ] = None,
+    well: Annotated[
+        str | None,
+        typer.Option("--well", metavar="B07", help="With --labels FILE: replace the cells of this well's field alone."),
+    ] = None,
+    field: Annotated[
+        str | None, typer.Option("--field", metavar="1", help="With --well: the field; the well's first.")
+    ] = None,
+    nuclear: Annotated[
+        str | None, typer.Option("--nuclear", metavar="DNA", help="The channel of the nuclei; the lens's own.")
     ] = None,
     reach: Annotated[
         float | None, typer.Option("--reach", metavar="PX", min=0, help="How far from a nucleus a cell may reach.")
@@ -29,6 +41,15 @@ def cells(
         str | None,
         typer.Option("--cytoplasm", metavar="GFP,...", help="Channels that part touching cells; all but the nuclei's."),
     ] = None,
+    stiffness: Annotated[
+        float | None, typer.Option("--stiffness", min=0, help="What nearness counts against edges; 4.")
+    ] = None,
+    smooth: Annotated[
+        float | None, typer.Option("--smooth", metavar="PX", min=0, help="Sigma of the smoothing before edges; 1.")
+    ] = None,
+    by_stain: Annotated[
+        bool, typer.Option("--by-stain", help="End cells where the --cytoplasm channels end too, by control wells.")
+    ] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Replace cells found otherwise.")] = False,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="CSV", help="Write all cells with their measurements here.")
@@ -36,16 +57,31 @@ def cells(
     as_json: AsJson = False,
 ) -> None:
     """Find the cells of all fields of a run and store them with it; the same command goes on where it was stopped."""
-    if labels is not None and (reach, cytoplasm) != (None, None):
-        raise typer.BadParameter("--reach and --cytoplasm are of the built-in segmentation; leave them with --labels")
+    channels = None if cytoplasm is None else tuple(c.strip() for c in cytoplasm.split(",") if c.strip())
+    asked: dict[str, Any] = {
+        "nuclear": nuclear, "reach": reach, "cytoplasm": channels, "stiffness": stiffness, "smooth": smooth,
+    }  # fmt: skip
+    asked = {name: value for name, value in asked.items() if value is not None} | (
+        {"by_stain": True} if by_stain else {}
+    )
+    if labels is not None and asked:
+        said = ", ".join(f"--{name.replace('_', '-')}" for name in asked)
+        raise typer.BadParameter(f"{said}: of the built-in segmentation; leave out with --labels")
+    if (well is None and field is not None) or (well is not None and labels is None):
+        raise typer.BadParameter("--well needs --labels FILE, and --field needs --well")
     from napari_phenolens import add_cells, open_run
 
     run = open_run(run_folder)
     with cancel_on_interrupt() as cancel, show_progress(output.console(stderr=True)) as progress:
-        asked: dict[str, Any] = {"labels": labels}
-        if (reach, cytoplasm) != (None, None):
-            asked = {"segmentation": _segmentation(run, reach, cytoplasm)}
-        add_cells(run, replace=replace, progress=progress, cancel=cancel, **asked)
+        if well is not None and labels is not None:
+            _put(run, well, field, labels)
+        else:
+            from napari_phenolens.run import default_segmentation
+
+            settings = default_segmentation(run, cancel=cancel, **asked) if asked else None
+            add_cells(
+                run, labels=labels, segmentation=settings, replace=replace, progress=progress, cancel=cancel
+            )  # fmt: skip
     table, skipped = run.cells(), run.cells_skipped()
     if out is not None:
         from napari_phenolens.export import export_comparison
@@ -71,18 +107,12 @@ def cells(
         output.say(f"All of them: {out}")
 
 
-def _segmentation(run: Any, reach: float | None, cytoplasm: str | None) -> Any:
-    """Give the run's own settings with what was asked for."""
-    from dataclasses import replace
+def _put(run: Any, well: str, field: str | None, file: Path) -> None:
+    """Store the label image of one field."""
+    from napari_phenolens import put_cells
+    from napari_phenolens.plate.images import read_image
 
-    from napari_phenolens.run import default_segmentation
-
-    changed: dict[str, Any] = {}
-    if reach is not None:
-        changed["reach"] = reach
-    if cytoplasm is not None:
-        changed["cytoplasm"] = tuple(name.strip() for name in cytoplasm.split(",") if name.strip())
-    return replace(default_segmentation(run), **changed)
+    put_cells(run, well, field, read_image(str(file), None), given=f"file {file.name}")
 
 
 @exit_codes

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_phenolens.run.apply import apply_lens
-    from napari_phenolens.run.cell_writer import add_cells, default_segmentation
+    from napari_phenolens.run.cell_fields import put_cells
+    from napari_phenolens.run.cell_settings import default_segmentation
+    from napari_phenolens.run.cell_writer import add_cells
     from napari_phenolens.run.contrasts import contrasts_tried, note_contrast
     from napari_phenolens.run.errors import RunError
     from napari_phenolens.run.estimates import Estimate, estimate
@@ -22,11 +24,12 @@ _WHERE = {
     "add_cells": "cell_writer",
     "apply_lens": "apply",
     "contrasts_tried": "contrasts",
-    "default_segmentation": "cell_writer",
+    "default_segmentation": "cell_settings",
     "estimate": "estimates",
     "fit_lens": "fit",
     "note_contrast": "contrasts",
     "open_run": "reader",
+    "put_cells": "cell_fields",
     "run_plate": "job",
 }
 __all__ = [
@@ -41,6 +44,7 @@ __all__ = [
     "fit_lens",
     "note_contrast",
     "open_run",
+    "put_cells",
     "run_plate",
 ]
 

@@ -132,6 +132,12 @@ class CellReader(RunFiles):
         """Where the labels come from: ``kind`` is ``segmentation`` (with its settings) or what the user gave."""
         return dict(self._cells.plan.source)
 
+    def cells_given(self, well: str, field: str | int | None = None) -> str:
+        """Say what gave this field alone its labels (`put_cells`); empty where they are from `cell_source`."""
+        row = self.field_row(well, field)
+        fields = self._cells.marks.get(str(row["well"]), {"fields": []})["fields"]
+        return next((str(f.get("given", "")) for f in fields if f["place"] == int(row["place"])), "")
+
     def cells(self) -> pd.DataFrame:
         """Tell where the cells stored with the run lie.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ import pandas as pd
 
 from napari_phenolens.cells import CellSegmentation, cell_concepts, locate_cells, pooling_weights, segment_nuclei
 from napari_phenolens.errors import PhenoLensError
-from napari_phenolens.progress import CancelCallback, ProgressCallback, check_cancelled
+from napari_phenolens.progress import CancelCallback, ProgressCallback
 from napari_phenolens.run.bench import Reporter
 from napari_phenolens.run.cell_labels import Given, LabelSource, Place, Segmented, source_of
 from napari_phenolens.run.cell_layout import (
@@ -29,12 +30,12 @@ from napari_phenolens.run.cell_layout import (
     first_row,
     open_cells,
 )
+from napari_phenolens.run.cell_settings import default_segmentation
 from napari_phenolens.run.devices import quiet_pool
 from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.json_file import write_json
-from napari_phenolens.run.pixels import SAMPLE_FIELDS
 from napari_phenolens.run.reader import Run
-from napari_phenolens.run.source import BAD_FIELD, control_fields, read_ahead
+from napari_phenolens.run.source import BAD_FIELD, read_ahead
 from napari_phenolens.threads import budget
 
 if TYPE_CHECKING:
@@ -57,12 +58,15 @@ class FieldCells:
         The run's codes, pooled.
     measured : ndarray (cells, n) float32
         Measurements.
+    given : str
+        What gave this field alone its labels; empty: what gave them to all fields.
     """
 
     labels: npt.NDArray[np.int32]
     table: pd.DataFrame
     codes: csr_matrix
     measured: npt.NDArray[np.float32]
+    given: str = ""
 
 
 def add_cells(
@@ -112,13 +116,21 @@ def add_cells(
     """
     if labels is not None and segmentation is not None:
         raise RunError("give labels or a segmentation, not both")
-    plate = _plate(run, plate, needed=labels is None)
+    plate = open_plate_of(run, plate, needed=labels is None)
     if labels is not None:
         source: LabelSource = source_of(labels)
     else:
         assert plate is not None
         chosen = segmentation or default_segmentation(run, plate, cancel=cancel)
         source = Segmented(chosen, run.lens.channels)
+    with writing(run) as folder:
+        _add(run, plate, source, folder, measure, replace, progress, cancel)
+    return run
+
+
+@contextmanager
+def writing(run: Run) -> Iterator[Path]:
+    """Give the folder of a run's cells, made where there is none, while nobody else writes there."""
     folder = run.path / FOLDER
     folder.mkdir(exist_ok=True)
     lock = filelock.FileLock(folder / ".lock")
@@ -128,56 +140,13 @@ def add_cells(
         raise RunError(f"{folder}: another process is writing these cells; wait for it or stop it") from error
     with held:
         try:
-            _add(run, plate, source, folder, measure, replace, progress, cancel)
+            yield folder
         finally:
             run.forget_cells()
-    return run
 
 
-def default_segmentation(
-    run: Run, plate: Plate | None = None, *, cancel: CancelCallback | None = None
-) -> CellSegmentation:
-    """Give the settings of the built-in segmentation for a run.
-
-    Parameters
-    ----------
-    run : Run
-        The run: cells reach as far from their nucleus as its foreground does, and its other channels part them.
-    plate : Plate, optional
-        Its plate; asked for control fields where the foreground does not tell the reach.
-    cancel : callable, optional
-        Asked between fields.
-
-    Returns
-    -------
-    CellSegmentation
-
-    Raises
-    ------
-    RunError
-        Where the lens knows no nuclear channel.
-    """
-    lens = run.lens
-    if lens.nuclear is None:
-        raise RunError(
-            f"{run.plate_name}: the lens knows no nuclear channel among {', '.join(lens.channels)}, so cells cannot be "
-            "segmented; give labels of your own (labels=FOLDER, `phenolens cells RUN --labels FOLDER`)"
-        )
-    others = tuple(c for c in lens.channels if c != lens.nuclear)
-    rule = lens.foreground
-    if rule.kind == "nuclei" and rule.distance is not None:
-        # the rule counts pixels of the resampled field, cells those of the plate's
-        scale = float(run.field_table["scale"].median()) / run.patch
-        return CellSegmentation(lens.nuclear, round(rule.distance * scale, 2), others, pixel_size=run.pixel_size)
-    plate = plate or run.plate()
-    images = []
-    for well, place in control_fields(plate, run.controls or run.wells, SAMPLE_FIELDS):
-        check_cancelled(cancel)
-        images.append(plate.wells[well].fields[place].read(list(run.channels)))
-    return CellSegmentation.fit(images, lens.channels, nuclear=lens.nuclear, pixel_size=run.pixel_size, cancel=cancel)
-
-
-def _plate(run: Run, plate: Plate | None, *, needed: bool) -> Plate | None:
+def open_plate_of(run: Run, plate: Plate | None, *, needed: bool) -> Plate | None:
+    """Give the plate, opened where it is not; None where its files are gone and can be done without."""
     if plate is not None:
         return plate
     try:
@@ -195,7 +164,7 @@ def _add(
     run: Run, plate: Plate | None, source: LabelSource, folder: Path, measure: bool, replace: bool,
     progress: ProgressCallback | None, cancel: CancelCallback | None,
 ) -> None:  # fmt: skip
-    plan = _plan(run, plate if measure else None, source)
+    plan = plan_cells(run, plate if measure else None, source)
     if (folder / "cells.json").exists():
         if replace:
             _clear(folder)
@@ -213,7 +182,7 @@ def _add(
     report = Reporter("cells", len(places), progress)
 
     def work(where: tuple[str, str]) -> FieldCells:
-        return _field(run, plate, source, plan, *where)
+        return field_cells(run, plate, source, plan, *where)
 
     pool: ThreadPoolExecutor = quiet_pool(budget(), "phenolens-cells")
     found = read_ahead(places, work, budget() + 1, pool=pool, cancel=cancel, patient=False)
@@ -225,13 +194,13 @@ def _add(
             kept[field] = cells
             report.step(f"{run.plate_name} {well}")
             if field == run.fields(well)[-1]:
-                _write(run, folder, plan, arrays, well, kept)
+                write_well(run, folder, plan, arrays, well, kept)
                 kept = {}
     finally:
         found.close()
 
 
-def _plan(run: Run, plate: Plate | None, source: LabelSource) -> CellPlan:
+def plan_cells(run: Run, plate: Plate | None, source: LabelSource) -> CellPlan:
     """Decide what is stored; measurements where there is a plate to measure."""
     table = run.field_table
     if not len(table):
@@ -272,7 +241,8 @@ def _done(run: Run, folder: Path, well: str) -> bool:
     return set(seen) >= set(run.fields(well))
 
 
-def _field(run: Run, plate: Plate | None, source: LabelSource, plan: CellPlan, well: str, name: str) -> FieldCells:
+def field_cells(run: Run, plate: Plate | None, source: LabelSource, plan: CellPlan, well: str, name: str) -> FieldCells:
+    """Find, pool and measure the cells of one field."""
     row = run.field_row(well, name)
     shape = int(row["y"]), int(row["x"])
     image = None
@@ -315,7 +285,7 @@ def _pooled(run: Run, well: str, name: str, weights: csr_matrix) -> csr_matrix:
     return pooled
 
 
-def _write(
+def write_well(
     run: Run, folder: Path, plan: CellPlan, arrays: dict[str, Any], well: str, found: dict[str, FieldCells | Exception]
 ) -> None:
     """Write a well's cells, then its mark: without the mark the well counts as not done."""
@@ -331,7 +301,8 @@ def _write(
         if isinstance(cells, FieldCells):
             place = int(run.field_row(well, name)["place"])
             good.append((place, cells))
-            fields.append({"name": name, "place": place, "cells": len(cells.table), "codes": int(cells.codes.nnz)})
+            counts = {"cells": len(cells.table), "codes": int(cells.codes.nnz)}
+            fields.append({"name": name, "place": place, **counts, **({"given": cells.given} if cells.given else {})})
     if good:
         codes = vstack([cells.codes for _, cells in good], format="csr")
         table = pd.concat([cells.table.assign(place=place) for place, cells in good])

@@ -41,10 +41,10 @@ def main(arguments: list[str] | None = None) -> None:
     compared = bench.session.comparison
     for name, wells in (("cell-control", compared.controls), ("cell-perturbed", compared.perturbed)):
         rows = table[table["well"].isin(wells) & ~table["border"]]
-        bench.cells.go(int(rows.index[len(rows) // 2]))
+        bench.walking.go(int(rows.index[len(rows) // 2]))
         wait(bench.jobs)
-        ranked = [c for c in bench.cells.ranked() if c in set(rows.index)]
-        bench.cells.go(int(ranked[len(ranked) // 2]))
+        ranked = [c for c in bench.walking.ranked() if c in set(rows.index)]
+        bench.walking.go(int(ranked[len(ranked) // 2]))
         wait(bench.jobs)
         check(bench)
         assert bench.session.cell.whole

@@ -183,8 +183,8 @@ def test_cells_are_found_from_the_dock(qtbot: Any, settle: Any, demo_with_cells:
     qtbot.addWidget(made)
     made.show()
     settle(made)
-    assert made.find.isVisible()
-    qtbot.mouseClick(made.find, Qt.MouseButton.LeftButton)
+    assert made.source.opened and made.source.find.isVisible()
+    qtbot.mouseClick(made.source.find, Qt.MouseButton.LeftButton)
     assert bench.jobs.heavy is not None
     qtbot.waitUntil(lambda: any((folder / "cells" / "done").glob("*.json")), timeout=60_000)
     bench.cancel()

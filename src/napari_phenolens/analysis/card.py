@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from napari_phenolens.analysis.errors import AnalysisError
 from napari_phenolens.analysis.places import area_weights
 from napari_phenolens.analysis.protocol import Floats, Ints
 from napari_phenolens.errors import PhenoLensError
+from napari_phenolens.progress import CancelCallback
 
 LISTED = 12  # features on the card
 COMMON = 0.5  # a feature that at least so many control cells have can be missed
@@ -78,6 +79,7 @@ class CellCard:
     probability: float
     rank: float
     notes: tuple[str, ...] = ()
+    _rebuilt: Floats = field(default_factory=lambda: np.zeros(0), repr=False)  # what all of its features rebuild
 
     def verdict(self) -> str:
         """Say in words what the cell looks like, and how sure that is."""
@@ -155,7 +157,7 @@ def cell_card(
         Similar cells of each side.
     tokens : bool
         Whether to read the cell's tokens, which takes seconds where they are not in the token store: without them
-        ``alignment``, ``explained`` and ``explained_listed`` are NaN.
+        ``alignment``, ``explained`` and ``explained_listed`` are NaN, and `with_tokens` adds them later.
 
     Returns
     -------
@@ -176,6 +178,9 @@ def cell_card(
         notes.append(f"{reference.n_controls} control cells: too few for percentiles and z")
     if row["border"]:
         notes.append("the field's edge cuts this cell: what lies outside is not seen")
+    given = getattr(run, "cells_given", None)
+    if given is not None and (said := given(str(row["well"]), str(row["field"]))):
+        notes.append(f"the cells of this field are those of {said}: their sizes compare with other fields' with care")
     codes = reference.codes[cell]
     keep = codes.data != 0
     found, values = codes.indices[keep].astype(np.intp), codes.data[keep].astype(np.float64)
@@ -187,7 +192,6 @@ def cell_card(
     share = values * (atoms[found] @ rebuilt) / size if size > 0 else np.zeros(len(found))
     order = np.argsort(-share, kind="stable")[:listed]
     leading, named = found[order], run.annotations.names()
-    token, unit = _embedding(reference, row, notes) if tokens else (None, None)
     contribution = _contributions(reference, cell, leading)
     features = pd.DataFrame(
         {
@@ -196,7 +200,7 @@ def cell_card(
             "percentile": reference.percentile(leading, values[order]),
             "z": reference.z(leading, values[order]),
             "share": share[order],
-            "alignment": np.full(len(leading), np.nan) if token is None else atoms[leading] @ token,
+            "alignment": np.full(len(leading), np.nan),
             "contribution": contribution,
         },
         index=pd.Index(leading, name="feature"),
@@ -206,25 +210,59 @@ def cell_card(
         told = reference.looks.cells.iloc[cell]
         probability, rank = float(told["probability"]), float(told["rank"])
         notes += reference.looks.notes
-    return CellCard(
+    card = CellCard(
         cell=int(cell), well=str(row["well"]), field=str(row["field"]), label=int(row["label"]),
         at=(float(row["y"]), float(row["x"])), box=tuple(int(row[c]) for c in ("y0", "x0", "y1", "x1")),  # type: ignore[arg-type]
         area=int(row["area"]), border=bool(row["border"]), features=features,
-        missing=_missing(reference, found, values, named, listed), explained=_cosine(rebuilt, unit),
-        explained_listed=_cosine(values[order] @ atoms[leading], unit),
+        missing=_missing(reference, found, values, named, listed), explained=float("nan"),
+        explained_listed=float("nan"),
         neighbours={side: reference.nearest(cell, side, neighbours) for side in SIDES},
-        probability=probability, rank=rank, notes=tuple(notes),
+        probability=probability, rank=rank, notes=tuple(notes), _rebuilt=rebuilt,
+    )  # fmt: skip
+    return with_tokens(reference, card) if tokens else card
+
+
+def with_tokens(reference: CellReference, card: CellCard, *, cancel: CancelCallback | None = None) -> CellCard:
+    """Add what needs the cell's tokens to a card that was made without; nothing else is computed again.
+
+    Parameters
+    ----------
+    reference : CellReference
+        That of the card.
+    card : CellCard
+        From ``cell_card(..., tokens=False)``.
+    cancel : callable, optional
+        Asked before every batch where the field is encoded again.
+
+    Returns
+    -------
+    CellCard
+        With ``alignment``, ``explained`` and ``explained_listed``, or with a note that says why not.
+    """
+    notes: list[str] = []
+    token, unit = _embedding(reference, reference.cells.iloc[card.cell], notes, cancel)
+    leading = card.features.index.to_numpy(np.intp)
+    atoms = np.asarray(reference.run.lens.dictionary.atoms[leading], np.float64)
+    features = card.features
+    if token is not None:
+        features = features.assign(alignment=atoms @ token)
+    return replace(
+        card, features=features, explained=_cosine(card._rebuilt, unit),
+        explained_listed=_cosine(features["value"].to_numpy(np.float64) @ atoms, unit), notes=(*card.notes, *notes),
     )  # fmt: skip
 
 
-def _embedding(reference: CellReference, row: pd.Series[Any], notes: list[str]) -> tuple[Floats | None, Floats | None]:
+def _embedding(
+    reference: CellReference, row: pd.Series[Any], notes: list[str], cancel: CancelCallback | None
+) -> tuple[Floats | None, Floats | None]:
     """Give the mean token under the mask, and the mean of the unit tokens of its foreground patches."""
     run, well, name = reference.run, str(row["well"]), str(row["field"])
     if run.unit != "patch":
         notes.append(f"no alignment and no share explained: the unit of this run is the {run.unit}, not the patch")
         return None, None
     try:
-        tokens = np.asarray(run.tokens(well, name), np.float64)
+        asked = {} if cancel is None else {"cancel": cancel}
+        tokens = np.asarray(run.tokens(well, name, **asked), np.float64)
     except (PhenoLensError, OSError) as error:
         notes.append(f"no alignment and no share explained: {error}")
         return None, None

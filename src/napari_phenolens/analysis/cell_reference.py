@@ -185,7 +185,11 @@ def cell_reference(
     Raises
     ------
     AnalysisError
-        Where a query holds for no well, the sides share wells, or no control well has cells.
+        Where a query holds for no well, the sides share wells, or no well has cells.
+
+    Notes
+    -----
+    Without any control cell (labels of one field alone, say) cards tell the features and no percentiles.
     """
     cells, codes = run.cells(), run.cell_codes()
     wells: dict[str, tuple[str, ...]] = {"control": (), "perturbed": ()}
@@ -199,8 +203,8 @@ def cell_reference(
     side = np.full(len(cells), -1, np.int8)
     for number, name in enumerate(SIDES):
         side[cells["well"].isin(wells[name]).to_numpy()] = number
-    if not (side == 0).any():
-        raise AnalysisError(f"no control well of {run.plate_name} has cells; look at run.cells_skipped()")
+    if not len(cells):
+        raise AnalysisError(f"no well of {run.plate_name} has cells; look at run.cells_skipped()")
     check_cancelled(cancel)
     parts = []
     for number in range(len(SIDES)):
@@ -213,7 +217,7 @@ def cell_reference(
     for feature in range(control.shape[1]):
         ordered[starts[feature] : starts[feature + 1]].sort()
     check_cancelled(cancel)
-    n = control.shape[0]
+    n = max(1, control.shape[0])
     mean = np.asarray(control.sum(axis=0), np.float64).ravel() / n
     square = np.asarray(control.multiply(control).sum(axis=0), np.float64).ravel() / n
     norms = np.sqrt(np.asarray(codes.multiply(codes).sum(axis=1), np.float64).ravel()).astype(np.float32)

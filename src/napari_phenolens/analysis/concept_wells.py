@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_phenolens.analysis.protocol import Bools, Floats, Ints
+from napari_phenolens.progress import CancelCallback, check_cancelled
 
 _BINS = 4000  # of |r|, in which the null is counted
 _AT_ONCE = 16  # shuffles
@@ -42,8 +43,9 @@ class WellLinks:
 
 
 def link_wells(
-    values: Floats, concepts: Floats, control: Bools, group: Ints, *, permutations: int = 1000, seed: int = 0
-) -> WellLinks:
+    values: Floats, concepts: Floats, control: Bools, group: Ints, *, permutations: int = 1000, seed: int = 0,
+    cancel: CancelCallback | None = None,
+) -> WellLinks:  # fmt: skip
     """Correlate the well means of features with those of concepts, and test every pair.
 
     Parameters
@@ -58,6 +60,8 @@ def link_wells(
         Treatment of each well.
     permutations, seed : int
         Shuffles of the wells.
+    cancel : callable, optional
+        Asked now and then.
 
     Returns
     -------
@@ -86,7 +90,7 @@ def link_wells(
         a, b = unit(x), unit(y)
         r = (a.T @ b).astype(np.float64)
         blank = _blank(a, b)
-        beyond, pooled = _shuffled(a, b, r, whole, permutations, rng, pool=True)
+        beyond, pooled = _shuffled(a, b, r, whole, permutations, rng, pool=True, cancel=cancel)
         floor = 1.0 / np.minimum(orders(x)[:, None], orders(y)[None, :])
         p = np.maximum(np.maximum(pooled, beyond / (permutations + 1)), floor)
         out["r"][:, columns], out["p"][:, columns] = r + blank, np.minimum(p, 1.0) + blank
@@ -100,7 +104,7 @@ def link_wells(
         if len(np.unique(alike)) < len(alike):
             c, d = ranks(x, alike), ranks(y, alike)
             within = (c.T @ d).astype(np.float64)
-            beyond, _ = _shuffled(c, d, within, alike, permutations, rng, pool=False)
+            beyond, _ = _shuffled(c, d, within, alike, permutations, rng, pool=False, cancel=cancel)
             blank = _blank(c, d)
             out["within"][:, columns] = within + blank
             out["p_within"][:, columns] = (beyond + 1) / (permutations + 1) + blank
@@ -148,7 +152,7 @@ def _blank(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> Floats:
 
 def _shuffled(
     a: npt.NDArray[np.float32], b: npt.NDArray[np.float32], seen: Floats, block: Ints, n: int,
-    rng: np.random.Generator, *, pool: bool,
+    rng: np.random.Generator, *, pool: bool, cancel: CancelCallback | None,
 ) -> tuple[Floats, Floats]:  # fmt: skip
     """Count shuffles within blocks that reach each pair's correlation; and the p of each against all of its concept's.
 
@@ -168,6 +172,7 @@ def _shuffled(
     varies = np.abs(a).max(axis=0) > 0
     orders_of = shuffles(block, n, rng)
     for start in range(0, n, _AT_ONCE):
+        check_cancelled(cancel)
         part = orders_of[start : start + _AT_ONCE]
         # one product of matrices for several shuffles
         many = b[part].transpose(1, 0, 2).reshape(len(block), -1)

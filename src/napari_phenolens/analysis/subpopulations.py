@@ -13,6 +13,7 @@ from napari_phenolens.analysis.errors import AnalysisError
 from napari_phenolens.analysis.looks import CALLED, CellRun, Looks, looks
 from napari_phenolens.analysis.protocol import Bools, Floats, Ints, Query
 from napari_phenolens.analysis.sides import select
+from napari_phenolens.analysis.well_values import WellValues
 from napari_phenolens.progress import CancelCallback, ProgressCallback
 
 CALLED_RANK = 0.95  # of held-out control cells below it, where there is no probability
@@ -48,6 +49,23 @@ class Subpopulations:
     escapers: Interval
     looks: Looks
     rule: str
+
+    def well_values(self) -> WellValues:
+        """Give every well's share of escapers, to colour a plate map by; control wells have none and say why."""
+        said = {}
+        for well, row in self.wells.iterrows():
+            called = f"{row['called']:.1%} of {row['cells']} cells called perturbed"
+            if row["side"] == "control":
+                said[str(well)] = f"control, held out: {called}, falsely"
+            else:
+                between = f"{row['escapers_low']:.0%} to {row['escapers_high']:.0%}"
+                said[str(well)] = f"escapers: {row['escapers']:.0%} (95 %: {between}); {called}"
+        low, high = (f"{v:.1%}" for v in (self.false_positives.low, self.false_positives.high))
+        note = (
+            f"Share of cells that still look like control. {self.false_positives.value:.1%} of the cells of held-out "
+            f"control wells (95 %: {low} to {high}) are called perturbed, falsely, and are taken off."
+        )
+        return WellValues("Escapers", values=self.wells["escapers"], limits=(0.0, 1.0), note=note, told=said)
 
     def summary(self) -> dict[str, Any]:
         """Give what stands over the table, as plain values."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,8 @@ class WellValues:
         Values that mean something, with their letters.
     log : bool
         Whether colours follow the logarithm; zero has the lowest colour.
+    told : mapping of str to str
+        Well to what is said of it, where that is more than its value.
     """
 
     title: str
@@ -55,6 +57,7 @@ class WellValues:
     note: str = ""
     marks: tuple[tuple[float, str], ...] = ()
     log: bool = False
+    told: Mapping[str, str] = field(default_factory=dict)
 
     def shares(self, values: Sequence[float] | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Give where values lie on the colour bar: 0 its low end, 1 its high end, NaN where there is no number."""
@@ -74,6 +77,8 @@ class WellValues:
 
     def said(self, well: str) -> str:
         """Say a well's value in words; empty where nothing is shown of it."""
+        if well in self.told:
+            return self.told[well]
         if self.values is not None and well in self.values.index:
             value = float(self.values[well])
             return f"{self.title}: {value:.3g}" if np.isfinite(value) else f"{self.title}: no value"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from psygnal import Signal
 
 from napari_phenolens.errors import PhenoLensError
 from napari_phenolens.viewer import compat
@@ -46,12 +47,20 @@ class CellPreview:
 class CellFinding:
     """Finds cells and stores them with the run; nothing is stored for a preview."""
 
+    layers_changed = Signal()  # there are other layers to choose from
+
     def __init__(self, bench: Workbench) -> None:
         self.bench = bench
         events = bench.session.events
         events.run.connect(self._run_changed)
         for signal in (events.cell_source, events.well, events.field_name, events.view, events.side_by_side):
             signal.connect(self._again)
+        layers = bench.viewer.layers.events
+        for event in (layers.inserted, layers.removed):
+            event.connect(self._other_layers)
+
+    def _other_layers(self, _event: object = None) -> None:
+        self.layers_changed.emit()
 
     def _run_changed(self, _value: object = None) -> None:
         s = self.bench.session
@@ -70,6 +79,12 @@ class CellFinding:
         from napari.layers import Labels
 
         return [x.name for x in self.bench.viewer.layers if isinstance(x, Labels) and role_of(x) is None]
+
+    @property
+    def layer(self) -> str:
+        """The Labels layer that is chosen; the only one needs no choosing. Empty: none."""
+        names, chosen = self.layers(), self.bench.session.cell_source.layer
+        return chosen if chosen in names else names[0] if len(names) == 1 else ""
 
     def _layer(self, name: str) -> Callable[[], np.ndarray]:
         """Give what reads a Labels layer's image, in a thread."""
@@ -184,7 +199,7 @@ class CellFinding:
         if run is None:
             raise PhenoLensError(NO_RUN)
         if source.kind == LAYER:
-            return self._take(source.layer)
+            return self._take(self.layer)
         if source.kind == FOLDER and not source.folder:
             raise PhenoLensError("choose the folder of the label files first")
         if source.kind == BUILT_IN and plate is None:
@@ -207,7 +222,9 @@ class CellFinding:
         s = self.bench.session
         run, plate, well, field = s.run, s.plate, s.well, s.field_name
         if well is None or field is None or s.view != "field" or s.side_by_side:
-            raise PhenoLensError("show the one field that the layer's cells are of (a click on it in the views of step 2)")
+            raise PhenoLensError(
+                "show the one field that the layer's cells are of (a click on it in the views of step 2)"
+            )
         read = self._layer(name)
 
         def work(_job: Job) -> Any:

@@ -1,4 +1,4 @@
-"""The clicked cell: found under the click, explained against the control cells, outlined; cells are walked by rank."""
+"""The clicked cell: found under the click, explained against the control cells, outlined, kept for the report."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_phenolens.errors import PhenoLensError
-from napari_phenolens.viewer import compat, roles
 from napari_phenolens.viewer.outlines import hide_outline, show_outline
+from napari_phenolens.viewer.sides import sides_of
 
 if TYPE_CHECKING:
     from napari_phenolens.analysis import CellCard, CellCrop, CellReference
@@ -20,10 +20,7 @@ if TYPE_CHECKING:
     from napari_phenolens.viewer.workbench import Workbench
 
 DOCK = "PhenoLens cell"
-LOOKS, FEATURE = "how perturbed it looks", "the chosen feature"
-HERE, EVERYWHERE = "this well", "all wells"
 ROLE = ("cell",)
-NEAR = 4.0  # screen pixels a field pixel, at which a cell is looked at
 LINE = 1.5  # px of the outline's width, in field pixels
 
 
@@ -60,15 +57,11 @@ class CellPages:
     def __init__(self, bench: Workbench) -> None:
         self.bench = bench
         self._watchers = 0
-        self._reference: tuple[Any, CellReference] | None = None  # what it was made for, and what was made
         self._colours: tuple[Any, Mapping[str, Any]] | None = None
-        self._no_looks = ""  # why cells are not ranked by what they look like
-        self._goal: int | None = None
         events = bench.session.events
         events.place.connect(self._follow)
         events.run.connect(self._run_changed)
         events.comparison.connect(self._again)
-        bench.jobs.ended.connect(self._arrived)
 
     # ---- who looks ----------------------------------------------------------------------------------------------
     def watch(self) -> None:
@@ -85,41 +78,28 @@ class CellPages:
             self.bench.session.cell = None
             with suppress(ReferenceError):  # the dock may outlive the viewer
                 self._hide()
+                self.bench.finding.end_preview()
 
-    # ---- finding cells ------------------------------------------------------------------------------------------
     @property
     def stored(self) -> bool:
         """Whether cells are stored with the run."""
         run = self.bench.session.run
         return run is not None and bool(getattr(run, "has_cells", False))
 
-    def find(self) -> None:
-        """Find the cells of all fields and store them with the run: heavy work that goes on where it stopped."""
+    def renew(self, count: int) -> None:
+        """Take up other cells of the same run: what was said of the former ones does not hold of them."""
         s = self.bench.session
-        run, plate = s.run, s.plate
-        if run is None:
-            raise PhenoLensError("there are no features yet: run the model, or open a finished run (step 4)")
-
-        def work(job: Job) -> Any:
-            from napari_phenolens.run import add_cells
-
-            return add_cells(run, plate, progress=job.report, cancel=job.cancelled)
-
-        def done(_run: Any) -> None:
-            if s.run is not run:
-                return
-            run.forget_cells()
-            self._reference = None
-            s.cells = len(run.cells())
-            s.status = f"{s.cells:,} cells were found and stored with the run. Click on one."
-            self._follow()
-
-        self.bench.jobs.start("cells", work, done, title="Finding the cells", heavy=True)
+        self._stop()
+        self.bench.references.forget()
+        s.cell, s.kept_cells, s.responders, s.told_apart = None, (), None, None
+        s.cells = None
+        s.cells = count
+        self._follow()
 
     def _run_changed(self, _value: object = None) -> None:
         s = self.bench.session
         self._stop()
-        self._reference = None
+        self.bench.references.forget()
         s.cell, s.kept_cells, s.cells = None, (), None
         self._hide()
         if not self._watchers or not self.stored:
@@ -141,7 +121,7 @@ class CellPages:
         """Explain the cell once more: the sides are others now."""
         page = self.bench.session.cell
         if page is not None:
-            self._explain(page.card.cell)
+            self.explain(page.card.cell)
 
     def _follow(self, _value: object = None) -> None:
         s = self.bench.session
@@ -156,66 +136,49 @@ class CellPages:
         if well not in run.wells:
             return
 
-        def found(cell: int | None) -> None:
+        def work(_job: Job) -> int | PhenoLensError | None:
+            try:
+                found: int | None = run.cell_at(well, name, place)
+                return found
+            except PhenoLensError as error:  # this field's cells are not stored, those of others are
+                return error
+
+        def done(cell: int | PhenoLensError | None) -> None:
             if (s.run, s.well, s.field_name, s.place) != (run, well, name, place):
                 return
-            if cell is None:
-                s.cell = None  # step 8 of the dock explains the place
-                self._hide()
-            else:
-                self._explain(cell)
+            if isinstance(cell, int):
+                self.explain(cell)
+                return
+            s.cell = None  # step 8 of the dock explains the place
+            self._hide()
+            if cell is not None:
+                s.status = f"No cell to explain here: {cell}"
 
-        self.bench.jobs.start(
-            "cell-at", lambda _job: run.cell_at(well, name, place), found, title="Looking for the cell"
-        )
+        self.bench.jobs.start("cell-at", work, done, title="Looking for the cell")
 
-    def sides(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Give control and perturbed wells: those compared, else by their roles."""
+    def explain(self, cell: int) -> None:
+        """Explain a cell (its row in ``run.cells()``): what is quick at once, pictures and tokens as they come."""
         s = self.bench.session
-        if s.comparison is not None:
-            return tuple(s.comparison.controls), tuple(s.comparison.perturbed)
-        have = set(s.run.wells)
-        control = tuple(w for w in s.wells_of(roles.CONTROL) if w in have) or tuple(s.run.controls)
-        return control, tuple(w for w in s.wells_of(roles.PERTURBED, roles.POSITIVE) if w in have)
+        run, sides = s.run, sides_of(s)
 
-    def _prepared(self, key: Any, job: Job) -> CellReference:
-        """Give what cells are measured against, made once for a run and its sides; runs in a thread."""
-        from napari_phenolens.analysis import AnalysisError, cell_reference, looks
-
-        known = self._reference
-        if known is not None and known[0] == key:
-            return known[1]
-        run, (controls, perturbed) = key
-        told, why = None, ""
-        if perturbed:
-            try:
-                told = looks(run, controls, perturbed, cancel=job.cancelled)
-            except AnalysisError as error:  # too few wells to tell the sides apart: the rest of the card stands
-                why = str(error)
-        made = cell_reference(run, controls, perturbed or None, looks=told, cancel=job.cancelled)
-        self._reference, self._no_looks = (key, made), why
-        return made
-
-    def _explain(self, cell: int) -> None:
-        s = self.bench.session
-        run, key = s.run, (s.run, self.sides())
-
-        def work(job: Job) -> CellPage:
+        def work(job: Job) -> tuple[CellPage, CellReference]:
             from napari_phenolens.analysis import cell_card
 
-            card = cell_card(self._prepared(key, job), cell, tokens=False)
-            return CellPage(card, outline_of(run.cell_labels(card.well, card.field), card))
+            reference = self.bench.references.of(run, sides, job.cancelled).reference
+            card = cell_card(reference, cell, tokens=False)
+            return CellPage(card, outline_of(run.cell_labels(card.well, card.field), card)), reference
 
-        def done(page: CellPage) -> None:
+        def done(found: tuple[CellPage, CellReference]) -> None:
+            page, reference = found
             if s.run is not run:
                 return
             s.cell = page
             self._draw(page)
             s.status = f"{page.card.well}, cell {page.card.label}: {page.card.verdict()}."
             self._read_crops(page.card)
-            self._read_tokens(page.card, key)
+            self._read_tokens(page.card, reference)
 
-        ready = self._reference is not None and self._reference[0] == key
+        ready = self.bench.references.known(run, sides) is not None
         title = "Explaining the cell" if ready else "Learning what control cells look like (once)"
         self.bench.jobs.start("cell", work, done, title=title)
 
@@ -227,7 +190,7 @@ class CellPages:
     def _read_crops(self, card: CellCard) -> None:
         s = self.bench.session
         run, plate, known = s.run, s.plate, self._colours
-        controls = self.sides()[0]
+        controls = sides_of(s)[0]
         if plate is None:
             self._fill(card, crops=(), why="The plate's pictures are not at hand; open its folder (step 1).")
             return
@@ -255,11 +218,11 @@ class CellPages:
 
         self.bench.jobs.start("cell-crops", work, done, title="Cutting out similar cells")
 
-    def _read_tokens(self, card: CellCard, key: Any) -> None:
+    def _read_tokens(self, card: CellCard, reference: CellReference) -> None:
         def work(job: Job) -> CellCard:
-            from napari_phenolens.analysis import cell_card
+            from napari_phenolens.analysis import with_tokens
 
-            return cell_card(self._prepared(key, job), card.cell)
+            return with_tokens(reference, card, cancel=job.cancelled)
 
         self.bench.jobs.start(
             "cell-tokens",
@@ -267,81 +230,6 @@ class CellPages:
             lambda whole: self._fill(card, card=whole, whole=True),
             title="Reading the cell's embedding",
         )
-
-    # ---- walking ------------------------------------------------------------------------------------------------
-    def ranked(self, by: str = LOOKS, scope: str = EVERYWHERE) -> np.ndarray:
-        """Give the cells from the lowest to the highest rank.
-
-        Parameters
-        ----------
-        by : str
-            `LOOKS` or `FEATURE`.
-        scope : str
-            `HERE` or `EVERYWHERE`.
-
-        Raises
-        ------
-        PhenoLensError
-            Where what they are ranked by is not there yet.
-        """
-        s = self.bench.session
-        if self._reference is None:
-            raise PhenoLensError("click on a cell first: its likes are then ranked")
-        reference = self._reference[1]
-        if by == FEATURE:
-            if s.feature is None:
-                raise PhenoLensError("choose a feature in the table (step 5) to walk the cells by it")
-            values = np.asarray(reference.codes[:, [s.feature]].toarray(), np.float64).ravel()
-        elif reference.looks is None:
-            raise PhenoLensError(
-                self._no_looks or "say which wells are perturbed (step 3), or walk the cells by the chosen feature"
-            )
-        else:
-            values = reference.looks.cells["rank"].to_numpy(np.float64)
-        rows = np.flatnonzero(np.isfinite(values))
-        if scope == HERE:
-            rows = rows[(reference.cells["well"].to_numpy() == s.well)[rows]]
-        return rows[np.argsort(values[rows], kind="stable")]
-
-    def step(self, by: int, order: str = LOOKS, scope: str = EVERYWHERE) -> None:
-        """Go to the cell of the next higher (1) or lower (-1) rank; from none, to the highest or the lowest."""
-        ranked = self.ranked(order, scope)
-        if not len(ranked):
-            raise PhenoLensError("there is no such cell; choose another well")
-        page = self.bench.session.cell
-        at = np.flatnonzero(ranked == page.card.cell) if page is not None else np.zeros(0, int)
-        start = int(at[0]) + by if len(at) else len(ranked) if by > 0 else 0
-        place = int(np.clip(start, 0, len(ranked) - 1))
-        self.go(int(ranked[place]))
-
-    def go(self, cell: int) -> None:
-        """Show a cell's field with the cell in the middle, and explain it."""
-        row = self.bench.session.run.cells().loc[cell]
-        s = self.bench.session
-        self._goal = cell
-        if (s.well, s.field_name) == (row["well"], row["field"]) and not s.side_by_side:
-            self._look()
-        else:
-            self.bench.showing.well(str(row["well"]), str(row["field"]))
-
-    def _arrived(self, job: Job) -> None:
-        """Look at the cell once its field is on the canvas."""
-        if self._goal is None or job.kind != "picture" or job.cancelled():
-            return
-        row = self.bench.session.run.cells().loc[self._goal]
-        if (self.bench.session.well, self.bench.session.field_name) == (row["well"], row["field"]):
-            self._look()
-        else:
-            self._goal = None  # the user went elsewhere meanwhile
-
-    def _look(self) -> None:
-        cell, self._goal = self._goal, None
-        if cell is None:
-            return
-        row = self.bench.session.run.cells().loc[cell]
-        size = self.bench.showing._pixel_size() or 1.0
-        compat.look_at(self.bench.viewer, (float(row["y"]) * size, float(row["x"]) * size), least_zoom=NEAR / size)
-        self._explain(cell)
 
     # ---- keeping ------------------------------------------------------------------------------------------------
     def keep(self) -> None:
@@ -359,7 +247,7 @@ class CellPages:
         cells: Sequence[int] = s.kept_cells or (() if s.cell is None else (s.cell.card.cell,))
         if not cells:
             raise PhenoLensError("click on a cell first, or keep some")
-        run, plate, (controls, perturbed) = s.run, s.plate, self.sides()
+        run, plate, (controls, perturbed) = s.run, s.plate, sides_of(s)
 
         def work(job: Job) -> Path:
             from napari_phenolens.export import report

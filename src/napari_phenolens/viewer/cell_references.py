@@ -1,4 +1,4 @@
-"""What cells are measured against, and the models that tell what they look like: learnt once for a run and its sides."""
+"""What cells are measured against, and the models that tell what they look like: learnt once for a run and sides."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_phenolens.errors import PhenoLensError
 from napari_phenolens.viewer import compat, roles
 from napari_phenolens.viewer.images import role_of
+from napari_phenolens.viewer.sides import sides_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -186,13 +187,8 @@ class FeaturePage:
         )
 
     def _side(self, side: str) -> list[str]:
-        """Give the wells of a side: those that were compared, else by their roles."""
-        s = self.bench.session
-        if s.comparison is not None:
-            return list(s.comparison.controls if side == CONTROLS else s.comparison.perturbed)
-        wanted = (roles.CONTROL,) if side == CONTROLS else (roles.PERTURBED, roles.POSITIVE)
-        have = set(s.run.wells)
-        return [well for well in s.wells_of(*wanted) if well in have]
+        """Give the wells of a side."""
+        return list(sides_of(self.bench.session)[side == PERTURBED])
 
     def _start(
         self, part: str, feature: int, work: Callable[[Job], Any], done: Callable[[Any], None], title: str

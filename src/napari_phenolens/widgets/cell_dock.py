@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut
 from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_phenolens.viewer import cell_page
+from napari_phenolens.viewer import cell_page, cell_walking
 from napari_phenolens.viewer.describing import describe
 from napari_phenolens.viewer.workbench import workbench_for
 from napari_phenolens.widgets.cell_parts import CellFeatures, CellStrip
+from napari_phenolens.widgets.cell_source_section import CellSourceSection
+from napari_phenolens.widgets.job_bar import JobBar
 from napari_phenolens.widgets.parts import Connections, JobPump, Section, hint, plural, row, scrolled
+from napari_phenolens.widgets.responders_section import RespondersSection
+from napari_phenolens.widgets.status import ErrorBanner
+from napari_phenolens.widgets.telling_section import TellingSection
 from napari_phenolens.widgets.tooltips import tip
 
 if TYPE_CHECKING:
@@ -21,8 +27,8 @@ if TYPE_CHECKING:
 
 NO_RUN = "Needs features: run the model or open results (dock PhenoLens, step 4)."
 NO_CELLS = (
-    "The run has no cells yet. Find them with the built-in segmentation (it takes about a second a field, can be "
-    "cancelled, and goes on where it stopped), or give your own labels with `phenolens cells RUN --labels FOLDER`."
+    "The run has no cells yet: say below where they come from, then find them in all fields. It takes about a second a "
+    "field, can be cancelled, and goes on where it stopped."
 )
 CLICK = "Click on a cell in the picture. What the model sees in it is explained here."
 
@@ -43,9 +49,16 @@ class CellDock(QWidget):
         self._pump = JobPump(self.bench.jobs, self._connections, self)
         self._build_head()
         self._build_parts()
-        self.scroll = scrolled(self.words, self.find, self.head, *self.sections, self.notes)
+        self.source = CellSourceSection(self.bench, self._connections)
+        self.responders = RespondersSection(self.bench, self._connections)
+        self.telling = TellingSection(self.bench, self._connections)
+        job = JobBar(self.bench, self._connections, "cells")
+        self.scroll = scrolled(
+            self.words, self.source, job, self.head, *self.sections, self.notes, self.responders, self.telling
+        )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(ErrorBanner(self.bench, self._connections))
         layout.addWidget(self.scroll)
         self.setMinimumWidth(320)
         for key, by in (("N", 1), ("B", -1)):
@@ -53,10 +66,16 @@ class CellDock(QWidget):
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             shortcut.activated.connect(lambda by=by: self._step(by))
         events = self.bench.session.events
-        for signal in (events.cell, events.cells, events.run, events.roles, events.kept_cells):
+        for signal in (
+            events.cell,
+            events.cells,
+            events.run,
+            events.roles,
+            events.kept_cells,
+            events.said,
+            events.words,
+        ):
             self._connections.connect(signal, self._show)
-        for signal in (self.bench.jobs.started, self.bench.jobs.ended):
-            self._connections.connect(signal, self._busy)
         connections, pages = self._connections, self.bench.cells
 
         def gone() -> None:  # holds nothing of the dock, which is gone by then
@@ -70,10 +89,6 @@ class CellDock(QWidget):
     # ---- building -----------------------------------------------------------------------------------------------
     def _build_head(self) -> None:
         self.words = hint()
-        self.find = QPushButton("Find the cells")
-        tip(self.find, "cell.find").clicked.connect(
-            lambda: self.bench.attempt("Finding the cells", self.bench.cells.find)
-        )
         self.head = QWidget()
         self.title = QLabel()
         font = self.title.font()
@@ -86,8 +101,8 @@ class CellDock(QWidget):
             button.setFixedWidth(36)
             tip(button, key).clicked.connect(lambda _on=False, by=by: self._step(by))
         self.order, self.scope = QComboBox(), QComboBox()
-        self.order.addItems([cell_page.LOOKS, cell_page.FEATURE])
-        self.scope.addItems([cell_page.EVERYWHERE, cell_page.HERE])
+        self.order.addItems([cell_walking.LOOKS, cell_walking.FEATURE])
+        self.scope.addItems([cell_walking.EVERYWHERE, cell_walking.HERE])
         tip(self.order, "cell.order")
         tip(self.scope, "cell.scope")
         self.keep = QPushButton("Keep")
@@ -116,7 +131,7 @@ class CellDock(QWidget):
         self.likes_text = hint()
         for side, strip in self.strips.items():
             tip(strip, "cell.likes")
-            strip.wanted.connect(lambda cell: self.bench.attempt("Going there", self.bench.cells.go, cell))
+            strip.wanted.connect(lambda cell: self.bench.attempt("Going there", self.bench.walking.go, cell))
             self.likes_section.body.addWidget(QLabel(f"Nearest in {side} wells"))
             self.likes_section.body.addWidget(strip)
         self.likes_section.body.addWidget(self.likes_text)
@@ -136,7 +151,6 @@ class CellDock(QWidget):
     def _show(self, _value: object = None) -> None:
         s, pages = self.bench.session, self.bench.cells
         page = s.cell
-        self.find.setVisible(s.run is not None and not pages.stored)
         self.words.setVisible(page is None)
         if page is None:
             found = f"{s.cells:,} cells. " if s.cells else ""
@@ -154,9 +168,9 @@ class CellDock(QWidget):
         )
         self.keep.setChecked(card.cell in s.kept_cells)
         self.report.setText(f"Report of {plural(len(s.kept_cells), 'cell')}…" if s.kept_cells else "Report…")
-        self.features.show_table(card.features)
+        self.features.show_table(self._named(card.features))
         self.explained.setText(self._explained(page))
-        self.missing.show_table(card.missing)
+        self.missing.show_table(self._named(card.missing))
         self.missing_section.set_summary(plural(len(card.missing), "feature"))
         self.missing_text.setText(
             "Features that most control cells have, and this one unusually little of."
@@ -166,6 +180,10 @@ class CellDock(QWidget):
         self._show_likes(page)
         self.notes.setText("\n".join(card.notes))
         self.notes.setVisible(bool(card.notes))
+
+    def _named(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Call features by what the user calls them, else by what they go with."""
+        return table.assign(name=[self.bench.wording.called(int(feature)) for feature in table.index])
 
     @staticmethod
     def _explained(page: cell_page.CellPage) -> str:
@@ -198,13 +216,10 @@ class CellDock(QWidget):
             page.why or "Number: cosine of the codes, 1 the same. At most two cells of a well. Click to go there."
         )
 
-    def _busy(self, _job: Any) -> None:
-        self.find.setEnabled(self.bench.jobs.heavy is None)
-
     # ---- intents ------------------------------------------------------------------------------------------------
     def _step(self, by: int) -> None:
         self.bench.attempt(
-            "Walking over the cells", self.bench.cells.step, by, self.order.currentText(), self.scope.currentText()
+            "Walking over the cells", self.bench.walking.step, by, self.order.currentText(), self.scope.currentText()
         )
 
     def _copy(self) -> None:

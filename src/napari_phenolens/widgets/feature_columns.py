@@ -30,6 +30,11 @@ FEATURE_COLUMNS = (
     Column("wells", "Wells", "A bar a well (or a few wells): its mean activation. Controls first, in their colour."),
     Column("name", "Name", "What you call it: double-click or F2 to write. Kept with the run."),
     Column(
+        "label",
+        "In words",
+        "What the feature goes with, of all that was measured (correlates, not causes): found on the feature's page.",
+    ),
+    Column(
         "auroc", "AUROC", "How well the feature alone tells perturbed from control wells: 0.5 not at all, 1 or 0 fully."
     ),
     Column(
@@ -128,6 +133,9 @@ def long_words(key: str, get: Get) -> str:
     """Write what a cell's tooltip says."""
     if key in ("name", "note"):
         return str(get(key) or "Double-click to write.")
+    if key == "label":
+        named = f"You call it {get('name')}. Found: " if get("name") else ""
+        return named + str(get(key) or "nothing that was tested goes with it")
     if key == "star":
         return "Starred; click to take it away." if get("star") else "Click to star it."
     if key == "selectivity" and not is_missing(get("selective_for")):

@@ -39,6 +39,7 @@ class FeatureModel(QAbstractTableModel):
         self._flags: dict[str, np.ndarray] = {}
         self._bars: WellBars | None = None
         self._said: Mapping[int, Any] = {}
+        self._labels: Mapping[int, str] = {}
 
     # ---- what is shown ------------------------------------------------------------------------------------------
     def set_table(self, table: pd.DataFrame, bars: WellBars | None = None) -> None:
@@ -49,12 +50,18 @@ class FeatureModel(QAbstractTableModel):
         self._cells, self._keys, self._flags, self._sort = {}, {}, {}, None
         if "feature" in self._table.columns:
             self._write_said(self._said)
+            if self._labels:
+                self._table["label"] = self._table["feature"].map(lambda f: self._labels.get(int(f), ""))
         self.columns = columns_for(self._table, self._bars is not None)
         sizes = np.abs(self._numbers("effect")) if "effect" in self._table.columns else np.zeros(0)
         sizes = sizes[np.isfinite(sizes)]
         self._reach = float(sizes.max()) if len(sizes) else 1.0
         self._order()
         self.endResetModel()
+
+    def set_labels(self, labels: Mapping[int, str]) -> None:
+        """Take the words for features, for the next table that is set."""
+        self._labels = labels
 
     def set_said(self, said: Mapping[int, Any]) -> None:
         """Show the names, notes and stars of features; the order of the rows stays."""
@@ -105,7 +112,7 @@ class FeatureModel(QAbstractTableModel):
                 missing = np.isnan(numbers)
             else:
                 texts = column.astype(str).str.casefold()
-                missing = (texts == "").to_numpy() if key in SAID else np.zeros(len(column), dtype=bool)
+                missing = (texts == "").to_numpy() if key in (*SAID, "label") else np.zeros(len(column), dtype=bool)
                 numbers = np.unique(texts.to_numpy(dtype=str), return_inverse=True)[1].astype(float)
             self._keys[key] = np.where(missing, 0.0, numbers), missing
         return self._keys[key]

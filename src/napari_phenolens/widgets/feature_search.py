@@ -28,7 +28,7 @@ def search(table: pd.DataFrame, text: str) -> np.ndarray:
     text : str
         Parts joined by commas or ``and``, all of which must hold: a feature's number (``17``, ``F17``),
         a condition (``effect > 2``, ``q<0.05``), ``group 3``, ``technical``, ``starred``, or a piece of a
-        feature's name or note, or of a covariate's name.
+        feature's name, note or words, or of a covariate's name.
 
     Returns
     -------
@@ -72,9 +72,9 @@ def _one(table: pd.DataFrame, part: str) -> np.ndarray:
 
 
 def _said(table: pd.DataFrame, part: str) -> np.ndarray:
-    """Find the rows whose name or note holds a piece of text; most rows have neither and are not looked at."""
+    """Find the rows whose name, note or words hold a piece of text; rows that have none are not looked at."""
     found = np.zeros(len(table), dtype=bool)
-    for column in ("name", "note"):
+    for column in ("name", "note", *(["label"] if "label" in table.columns else [])):
         words = table[column].to_numpy(dtype=object)
         given = np.flatnonzero(words != "")
         if len(given):

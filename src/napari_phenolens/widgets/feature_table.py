@@ -14,6 +14,7 @@ _WIDTHS = {
     "star": 24,
     "feature": 58,
     "name": 84,
+    "label": 170,
     "covariate": 130,
     "effect": 108,
     "auroc": 58,

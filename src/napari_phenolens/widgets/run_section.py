@@ -178,7 +178,8 @@ class RunSection(Section):
     def _cancel(self) -> None:
         self.cancel_button.setEnabled(False)
         self.cancel_button.setText("Cancelling…")
-        for kind in ("run", "estimate", "blocks", "weights"):
+        heavy = self.bench.jobs.heavy  # whatever it is: the bar above is about it
+        for kind in ("run", "estimate", "blocks", "weights", *([heavy.kind] if heavy is not None else [])):
             self.bench.jobs.cancel(kind)
 
     def _show(self, _value: object = None) -> None:

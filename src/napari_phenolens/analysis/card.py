@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import dataclasses
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,8 @@ class CellCard:
     probability: float
     rank: float
     notes: tuple[str, ...] = ()
-    _rebuilt: Floats = field(default_factory=lambda: np.zeros(0), repr=False)  # what all of its features rebuild
+    # what all of its features rebuild
+    _rebuilt: Floats = dataclasses.field(default_factory=lambda: np.zeros(0), repr=False)
 
     def verdict(self) -> str:
         """Say in words what the cell looks like, and how sure that is."""

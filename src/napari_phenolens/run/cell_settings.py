@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_phenolens.cells import CellSegmentation
 from napari_phenolens.progress import CancelCallback, check_cancelled
@@ -90,5 +90,5 @@ def default_segmentation(
         )  # fmt: skip
     else:
         made = CellSegmentation(chosen, reach, others, pixel_size=run.pixel_size)
-    asked = {"stiffness": stiffness, "smooth": smooth}
+    asked: dict[str, Any] = {"stiffness": stiffness, "smooth": smooth}
     return replace(made, **{name: value for name, value in asked.items() if value is not None})

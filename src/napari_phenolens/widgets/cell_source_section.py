@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from qtpy.QtCore import QSignalBlocker
@@ -141,6 +142,9 @@ class CellSourceSection(Section):
         for box in self._channels.values():
             tip(box, "cell.cytoplasm").clicked.connect(self._parted)
             self._channel_row.addWidget(box)
+        order = [self.reach, *self._channels.values(), self.stiffness]
+        for one, other in pairwise(order):  # Tab goes as the eye does
+            QWidget.setTabOrder(one, other)
         self.replace.setChecked(False)
         self.set_opened(run is not None and not self.bench.cells.stored)
         self._layers()

@@ -16,6 +16,7 @@ from napari_phenolens import concepts, distinguish, phenotype
 from napari_phenolens.analysis import AnalysisError
 from napari_phenolens.analysis.concept_cells import link_cells, with_against_without
 from napari_phenolens.analysis.concept_labels import CONTRAST, WITHIN_WELLS, label
+from napari_phenolens.analysis.concept_synonyms import grouped, synonyms
 from napari_phenolens.analysis.concept_wells import compare_wells, link_wells, orders
 from napari_phenolens.analysis.permutation import benjamini_hochberg
 from napari_phenolens.plate import select_wells, well_name_of
@@ -169,9 +170,16 @@ def test_noise_has_no_label_and_q_does_not_depend_on_what_is_asked_for(run: Cell
 
 
 def test_labels_say_what_is_known_and_no_more() -> None:
-    looks = {"kind": "measured", "name": "n", "words": "brighter GFP in the nucleus", "support": WITHIN_WELLS}
+    looks = {
+        "kind": "measured",
+        "name": "n",
+        "words": "brighter GFP in the nucleus",
+        "support": WITHIN_WELLS,
+        "concept": "mean_nucleus_GFP",
+        "same_as": "",
+    }
     first = {**looks, "q": 0.01, "r": 0.9, "rho": 0.9, "auroc": 0.97}
-    dose = {"kind": "dose", "words": "", "support": "treatment", "auroc": 0.9, "q": 0.01}
+    dose = {"kind": "dose", "words": "", "support": "treatment", "auroc": 0.9, "q": 0.01, "same_as": ""}
     doses = [{**dose, "name": "W dose", "r": 0.9, "rho": 0.95}, {**dose, "name": "L dose", "r": 0.8, "rho": 0.85},
              {**dose, "name": "M dose", "r": -0.8, "rho": -0.85}]  # fmt: skip
     table = pd.DataFrame([first, *doses])
@@ -183,6 +191,50 @@ def test_labels_say_what_is_known_and_no_more() -> None:
     assert label(table.assign(auroc=0.3)[:1]) == "brighter GFP in the nucleus, rho 0.90"
     assert label(table.assign(support=CONTRAST)[:1]).startswith("changes together with brighter")
     assert label(table.assign(q=np.nan, r=0.4)) == ""
+    # what says the same stands beside it, the best of it alone
+    again = [
+        {**first, "words": said, "concept": said, "same_as": of}
+        for said, of in (("dimmer DNA", ""), ("more GFP", "mean_nucleus_GFP"), ("much GFP", "mean_nucleus_GFP"))
+    ]
+    assert label(pd.DataFrame([first, *again])) == "brighter GFP in the nucleus (more GFP), AUROC 0.97"
+    unsure = pd.DataFrame([first, *again]).assign(q=[0.01, 0.01, 0.2, 0.2])
+    assert label(unsure) == "brighter GFP in the nucleus, AUROC 0.97"
+
+
+def test_concepts_that_say_the_same_are_told_from_those_that_a_treatment_joins() -> None:
+    rng = np.random.default_rng(7)
+    control = np.arange(30) < 15
+    base, treated = rng.normal(size=30), np.where(control, 0.0, 20.0)
+    count = base + treated
+    columns = {
+        "count": count, "share": 2 * count + 0.1 * rng.normal(size=30), "loss": -count + 0.1 * rng.normal(size=30),
+        "treated too": rng.normal(size=30) + treated, "other": rng.normal(size=30),
+    }  # fmt: skip
+    matrix = np.stack(list(columns.values()), axis=1)
+    matrix[3, 1] = np.nan
+    same = synonyms(matrix, control)
+    assert np.corrcoef(count, matrix[:, 3])[0, 1] > 0.95  # by the treatment alone
+    expected = np.zeros((5, 5), bool)
+    expected[:3, :3] = ~np.eye(3, dtype=bool)
+    np.testing.assert_array_equal(same, expected)
+    assert not synonyms(matrix, np.arange(30) < 3).any()
+    rank = np.array([[2, 1, 3, 5, 4], [1, 5, 4, 2, 3]])
+    np.testing.assert_array_equal(grouped(same, rank, np.zeros(5)), [[1, -1, 1, -1, -1], [-1, 0, 0, -1, -1]])
+    # never over the border of two families
+    np.testing.assert_array_equal(grouped(same, rank, np.array([0, 1, 0, 0, 0]))[0], [-1, -1, 0, -1, -1])
+
+
+def test_the_sides_themselves_explain_nothing(run: CellRun, found: pd.DataFrame) -> None:
+    treatment = {"dose", "plate map"}
+    assert found.attrs["question"] == ["compound DMSO"]
+    assert "compound DMSO" not in set(found["concept"]) and "compound other" in set(found["concept"])
+    asked = concepts(run, perturbed="compound == 'other'", permutations=99)  # type: ignore[arg-type]
+    assert asked.attrs["question"] and not set(asked["kind"]) & treatment
+    assert all("in compound" not in words for words in asked.attrs["labels"].values())
+    told = phenotype(run, None, "compound == 'other'")  # type: ignore[arg-type]
+    scored = concepts(run, told, permutations=99, most=50)  # type: ignore[arg-type]
+    assert "compound other" in scored.attrs["question"] and "compound other" not in set(scored["concept"])
+    assert "drug dose" in set(scored["concept"])
 
 
 def test_cell_cycle_classes_are_concepts(found: pd.DataFrame) -> None:

@@ -59,7 +59,8 @@ def label(rows: pd.DataFrame) -> str:
     -------
     str
         Such as ``brighter GFP in the nucleus, AUROC 0.97; follows Wortmannin dose, rho 0.95``; empty where no concept
-        has a q below 0.05 (of what has no q: |r| of 0.5).
+        has a q below 0.05 (of what has no q: |r| of 0.5). The next concept that says the same stands in brackets:
+        ``fewer cells (less of the field covered)``.
     """
     # a phenotype's score has no q
     known = rows[(rows["q"] < Q) | (rows["q"].isna() & (rows["r"].abs() >= _LEAST_WITHOUT_Q))]
@@ -68,7 +69,8 @@ def label(rows: pd.DataFrame) -> str:
     if len(looks):
         first = looks.iloc[0]
         rests = "changes together with " if first["support"] == CONTRAST else ""
-        parts.append(f"{rests}{first['words']}{_how_well(first)}")
+        again = looks[looks["same_as"] == first["concept"]]["words"].head(1)
+        parts.append(f"{rests}{first['words']}{''.join(f' ({words})' for words in again)}{_how_well(first)}")
     dose = known["kind"] == DOSE
     given = known[known["kind"].isin(TREATMENT) & (~dose | (known["rho"].abs() >= _LEAST_DOSE))]
     if len(given) and given.iloc[0]["kind"] == DOSE:

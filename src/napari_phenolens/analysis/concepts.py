@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from napari_phenolens.analysis.concept_labels import label, supports, words
+from napari_phenolens.analysis.concept_synonyms import grouped, synonyms, without_question
 from napari_phenolens.analysis.concept_tables import GeneSets, gene_concepts, label_concepts, table_concepts
 from napari_phenolens.analysis.concept_values import (
     LEAST_WELLS,
@@ -29,10 +30,12 @@ from napari_phenolens.analysis.phenotype import Phenotype
 from napari_phenolens.analysis.places import check_feature
 from napari_phenolens.analysis.protocol import Floats, Query, RunLike
 from napari_phenolens.analysis.sides import select, shorten
+from napari_phenolens.progress import CancelCallback
 
 COLUMNS = (
     "feature", "rank", "concept", "kind", "name", "words", "r", "p", "q", "rho", "auroc", "auroc_of", "effect",
     "rho_controls", "rho_within", "p_within", "r_cells", "r_cells_controls", "p_cells_controls", "support", "wells",
+    "same_as",
 )  # fmt: skip
 
 
@@ -51,6 +54,7 @@ def concepts(
     kind: str = "activation",
     permutations: int = 1000,
     seed: int = 0,
+    cancel: CancelCallback | None = None,
 ) -> pd.DataFrame:
     """Test every feature against every concept that is known, and name the features by the strongest.
 
@@ -83,13 +87,16 @@ def concepts(
         Which profiles, see ``Run.profiles``.
     permutations, seed : int
         Shuffles of whole wells.
+    cancel : callable, optional
+        Asked now and then.
 
     Returns
     -------
     DataFrame
         A row a feature and concept, the strongest first; columns are explained in docs/concepts.md. ``attrs`` holds
         ``labels`` (feature to words; empty where nothing is significant), ``warnings``, ``tests``, ``wells``,
-        ``concepts``, ``permutations``, ``cells``.
+        ``concepts``, ``permutations``, ``cells``, ``question``: classes of the plate map that are one of the sides
+        themselves, which are not offered.
 
     Raises
     ------
@@ -112,12 +119,18 @@ def concepts(
     if scored is not None:
         values, codes = _as_feature(scored, values, codes)
     listed, group = _concepts(run, wells, control, cells, annotations, labels, gene_sets, gene)
+    listed, question = without_question(listed, control, _second_side(wells, control, perturbed, scored))
+    if not listed:
+        raise AnalysisError(
+            f"nothing is known of the {len(wells)} wells of {run.plate_name} but which side they are on; add cells "
+            "(phenolens cells RUN), or give a table of annotations"
+        )
     if cells is None:
         notes.append(
             "No cells are stored with this run, so that only covariates, the plate map and what was given are tested; "
             "add them with: phenolens cells RUN"
         )
-    table = _test(listed, values, control, group, cells, codes, permutations, seed)
+    table = _test(listed, values, control, group, cells, codes, permutations, seed, cancel)
     kept = table[table["feature"].isin(wanted)] if wanted else table
     named: dict[int | str, str] = {int(str(f)): label(rows) for f, rows in kept.groupby("feature")}
     shown = kept[kept["rank"] <= most].reset_index(drop=True)
@@ -131,6 +144,7 @@ def concepts(
         "tests": 0 if scored is not None else int(table["p"].notna().sum()),
         "wells": wells,
         "concepts": len(listed),
+        "question": question,
         "cells": 0 if cells is None else len(cells.rows),
         "permutations": permutations,
         "seed": seed,
@@ -189,6 +203,13 @@ def _concepts(
     return listed, group
 
 
+def _second_side(wells: list[str], control: Any, perturbed: Query | None, scored: Phenotype | None) -> Any:
+    """Say which wells are perturbed: those asked for, or those that a phenotype was found in."""
+    if perturbed is not None:
+        return ~control
+    return np.isin(wells, list(scored.perturbed)) if scored is not None and scored.perturbed else None
+
+
 def _as_feature(found: Phenotype, values: Floats, codes: Any) -> tuple[Floats, Any]:
     """Give a phenotype's score as if it were the only feature: of wells, and of cells."""
     from scipy.sparse import csr_matrix
@@ -202,14 +223,14 @@ def _as_feature(found: Phenotype, values: Floats, codes: Any) -> tuple[Floats, A
 
 def _test(
     listed: list[Concept], values: Floats, control: Any, group: Any, cells: Cells | None, codes: Any,
-    permutations: int, seed: int,
+    permutations: int, seed: int, cancel: CancelCallback | None,
 ) -> pd.DataFrame:  # fmt: skip
     m, k = values.shape[1], len(listed)
     binary = np.array([c.binary for c in listed])
     matrix = np.stack([c.wells for c in listed], axis=1)
     # shares of cells are numbers over wells
     over_wells = binary & np.array([c.cells is None for c in listed])
-    found = link_wells(values, matrix, control, group, permutations=permutations, seed=seed)
+    found = link_wells(values, matrix, control, group, permutations=permutations, seed=seed, cancel=cancel)
     auroc, effect = compare_wells(values, matrix, over_wells)
     r_cells, r_controls, p_controls = (np.full((m, k), np.nan) for _ in range(3))
     of_cells = np.array([c.cells is not None for c in listed])
@@ -245,6 +266,8 @@ def _test(
         found.r.ravel(), found.within.ravel(), found.p_within.ravel(), r_controls.ravel(), p_controls.ravel(),
         treatment[column],
     )  # fmt: skip
+    leader = grouped(synonyms(matrix, control), rank.astype(np.intp), treatment).ravel()
+    table["same_as"] = np.where(leader < 0, "", np.array([c.key for c in listed], object)[leader])
     table = table[table["r"].notna()].copy()
     table["_treatment"] = table["kind"].isin(TREATMENT)
     table = table.sort_values(["feature", "_treatment", "rank"], kind="stable")

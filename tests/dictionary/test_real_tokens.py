@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,6 +40,7 @@ def whitened(shared_data: Path) -> np.ndarray:
 
 
 Codes = tuple[np.ndarray, np.ndarray]
+Encode = Callable[..., Codes]
 SPARSITY = (10, 2)
 
 
@@ -49,15 +52,38 @@ def literal(whitened: np.ndarray) -> tuple[np.ndarray, np.ndarray, Codes]:
     return x, atoms, icfl_encode_reference(x, atoms, *SPARSITY)
 
 
+def over_gram(coarse: int, patch: pytest.MonkeyPatch) -> Encode:
+    patch.setattr(coder, "_COARSE", coarse)
+    return icfl_encode
+
+
+def in_torch(with_gram: bool, patch: pytest.MonkeyPatch) -> Encode:
+    """Code as on a GPU, on torch's CPU."""
+    import torch
+
+    from napari_phenolens.dictionary.torch_coder import TorchIcflCoder
+
+    patch.setattr(TorchIcflCoder, "_pays", lambda self, n: with_gram)
+    return lambda x, atoms, *sparsity: TorchIcflCoder(atoms, *sparsity, torch.device("cpu")).encode(x)
+
+
+WAYS: dict[str, tuple[Callable[..., Encode], Any]] = {
+    "16-bit Gram": (over_gram, 0),
+    "float32 Gram": (over_gram, 10**9),
+    "torch, Gram": (in_torch, True),
+    "torch, residual": (in_torch, False),
+}
+
+
 @pytest.mark.torch
-@pytest.mark.parametrize("coarse", [0, 10**9], ids=["16-bit Gram", "float32 Gram"])
+@pytest.mark.parametrize("way", WAYS)
 def test_codes_of_real_tokens_equal_the_oracle(
-    literal: tuple[np.ndarray, np.ndarray, Codes], coarse: int, monkeypatch: pytest.MonkeyPatch
+    literal: tuple[np.ndarray, np.ndarray, Codes], way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(coder, "_COARSE", coarse)
+    make, option = WAYS[way]
     x, atoms, want = literal
     assert len(x) > 1000
-    got = icfl_encode(x, atoms, *SPARSITY)
+    got = make(option, monkeypatch)(x, atoms, *SPARSITY)
     a, b = (np.zeros((len(x), 512)) for _ in range(2))
     for dense, (index, value) in ((a, got), (b, want)):
         np.add.at(dense, (np.arange(len(x))[:, None], index), value)

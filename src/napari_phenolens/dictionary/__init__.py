@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari_phenolens.dictionary.carrying import carry
     from napari_phenolens.dictionary.coder import icfl_encode
-    from napari_phenolens.dictionary.errors import DictionaryError
+    from napari_phenolens.dictionary.errors import DeviceError, DictionaryError
     from napari_phenolens.dictionary.fit import fit_dictionary
     from napari_phenolens.dictionary.hierarchy import consistency
     from napari_phenolens.dictionary.model import Dictionary
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from napari_phenolens.dictionary.whitening import Whitening
 
 _HOMES = {
+    "DeviceError": "errors",
     "Dictionary": "model",
     "DictionaryError": "errors",
     "Whitening": "whitening",
@@ -51,6 +52,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "DeviceError",
     "Dictionary",
     "DictionaryError",
     "Whitening",

@@ -7,3 +7,7 @@ from napari_phenolens.errors import PhenoLensError
 
 class DictionaryError(PhenoLensError):
     """Input that cannot be whitened, coded or fitted: what, why, and the way out."""
+
+
+class DeviceError(DictionaryError):
+    """A device that cannot code: not on this machine, or not exact enough."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,13 @@ from napari_phenolens.dictionary.topk import TopKCoder, TopKWeights, batch_width
 
 Method = Literal["icfl", "topk", "batchtopk", "mpsae", "nested"]
 _ENCODED = ("topk", "batchtopk")  # methods with an encoder of their own
+
+
+class Coder(Protocol):
+    """What a dictionary asks of a coder, on whatever device."""
+
+    def encode(self, x: Any, *, unit: bool = False) -> Codes:
+        """Code rows x (n, p)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,15 +132,36 @@ class Dictionary:
         return int(self.atoms.shape[1])
 
     @cached_property
-    def _coder(self) -> IcflCoder | TopKCoder:
-        if self.topk is not None:
-            return TopKCoder(self.topk, self.k)
-        if self.method == "mpsae":
-            return IcflCoder(self.atoms, self.k, 1, select=self.select, refit=self.refit)
-        return IcflCoder(self.atoms, *self.sparsity, select=self.select, refit=self.refit, levels=self.levels)
+    def _coders(self) -> dict[str, Coder]:
+        """Coders by the device they are on, each made when it is first asked for."""
+        return {}
 
-    def encode(self, x: ArrayLike) -> Codes:
+    def _coder(self, device: str) -> Coder:
+        if device not in self._coders:
+            self._coders[device] = self._coder_for(device)
+        return self._coders[device]
+
+    def _coder_for(self, device: str) -> Coder:
+        rounds, per_round = (self.k, 1) if self.method == "mpsae" else self.sparsity
+        options: dict[str, Any] = {"select": self.select, "refit": self.refit, "levels": self.levels}
+        if device == "cpu":
+            return TopKCoder(self.topk, self.k) if self.topk else IcflCoder(self.atoms, rounds, per_round, **options)
+        from napari_phenolens.dictionary import torch_coder, torch_products
+
+        where = torch_products.device_of(device)
+        if self.topk is not None:
+            return torch_coder.TorchTopKCoder(self.topk, self.k, where)
+        return torch_coder.TorchIcflCoder(self.atoms, rounds, per_round, where, **options)
+
+    def encode(self, x: ArrayLike, *, device: str = "cpu") -> Codes:
         """Code tokens x (n, p), each normed to one first.
+
+        Parameters
+        ----------
+        x : array (n, p)
+        device : str
+            ``cpu``, or one of torch's: ``cuda``, ``cuda:1``, ``mps``. What a GPU needs stays in its memory as long as
+            this dictionary lives.
 
         Returns
         -------
@@ -145,15 +173,15 @@ class Dictionary:
         Raises
         ------
         DictionaryError
-            Another width, or numbers that are not finite.
+            Another width, numbers that are not finite, or a device that is not on this machine.
         """
-        rows = np.asarray(x)
+        rows, coder = np.asarray(x), self._coder(device)
         if self.bias is None:
-            return self._coder.encode(rows, unit=True)
+            return coder.encode(rows, unit=True)
         check_rows(rows, self.p)
         unit = unit_rows(finite_rows(rows))
         # a row without direction stays without a code
-        return self._coder.encode(np.where(unit.any(axis=1, keepdims=True), unit - self.bias, np.float32(0)))
+        return coder.encode(np.where(unit.any(axis=1, keepdims=True), unit - self.bias, np.float32(0)))
 
     def decode(self, indices: ArrayLike, values: ArrayLike) -> NDArray[np.float32]:
         """Bring codes (n, k) back to rows (n, p) float32, on the scale of unit tokens (with the bias of an SAE).

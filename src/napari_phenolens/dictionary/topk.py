@@ -44,6 +44,12 @@ class TopKWeights:
                 f"encoder {self.encoder.shape}, bias {self.encoder_bias.shape} and {self.bias.shape} do not fit"
             )
 
+    @property
+    def shift(self) -> NDArray[np.float32]:
+        """Both biases as one addition (m,): a = encoder x + shift."""
+        off = np.einsum("mp,p->m", self.encoder, self.bias, dtype=np.float64)
+        return np.asarray(self.encoder_bias - off, np.float32)
+
 
 def batch_width(k: int, m: int) -> int:
     """Entries that a BatchTopK code has at most, where k is the mean."""
@@ -64,10 +70,8 @@ class TopKCoder:
         self._threshold = weights.threshold
         self.m, self.p = weights.encoder.shape
         self._encoder = padded(weights.encoder)
-        # one addition in place of two: a = encoder x + (encoder_bias - encoder bias)
-        shift = weights.encoder_bias - np.einsum("mp,p->m", weights.encoder, weights.bias, dtype=np.float64)
         self._shift = np.zeros(len(self._encoder), np.float32)
-        self._shift[: self.m] = shift
+        self._shift[: self.m] = weights.shift
 
     def encode(self, x: Any, *, unit: bool = False, cancel: CancelCallback | None = None) -> Codes:
         """Code rows x (n, p); `unit` norms each row to one first; a row without direction then has an empty code."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Kind = Literal["none", "center", "pca", "tvn"]
+Product = Callable[[NDArray[np.float64]], NDArray[np.generic]]
 
 MIN_GROUP = 32  # tokens below which a group's offset is not estimated
 _BLOCK = 4096
@@ -243,7 +245,12 @@ class Whitening:
         """
         return diagnosis_table(self)
 
-    def __call__(self, x: ArrayLike, groups: ArrayLike | None = None) -> NDArray[np.float32]:
+    @cached_property
+    def _products(self) -> dict[str, Product]:
+        """The product with the matrix by device, each brought there when it is first asked for."""
+        return {"cpu": lambda block: block @ self.matrix}
+
+    def __call__(self, x: ArrayLike, groups: ArrayLike | None = None, *, device: str = "cpu") -> NDArray[np.float32]:
         """Whiten tokens.
 
         Parameters
@@ -251,6 +258,9 @@ class Whitening:
         x : array (n, d)
         groups : int array (n,), optional
             Where given, each token's group offset is taken off first (-1: none). Without it the caller has done so.
+        device : str
+            Where the product is computed: ``cpu``, or one of torch's: ``cuda``, ``cuda:1`` (``mps`` has no float64:
+            the CPU then).
 
         Returns
         -------
@@ -266,6 +276,11 @@ class Whitening:
         if tokens.ndim != 2 or tokens.shape[1] != self.d:
             raise DictionaryError(f"tokens have shape {tokens.shape}; this whitening takes (n, {self.d})")
         places = None if groups is None else self._places(groups, len(tokens))
+        if device not in self._products:
+            from napari_phenolens.dictionary.torch_products import double_product
+
+            self._products[device] = double_product(self.matrix, device)
+        product = self._products[device]
         out = np.empty((len(tokens), self.p), np.float32)
 
         def make_work() -> Work:
@@ -278,7 +293,7 @@ class Whitening:
                     inside = places[lo:hi] >= 0
                     block[inside] -= self.group_offset[places[lo:hi][inside]]
                 block -= self.mean
-                out[lo:hi] = block if self.kind in ("none", "center") else block @ self.matrix
+                out[lo:hi] = block if self.kind in ("none", "center") else product(block)
 
             return work
 

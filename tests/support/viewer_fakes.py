@@ -145,7 +145,7 @@ class FakeRun:
         index, value = self.codes(well, field)
         return (weights[index] * value).sum(axis=1).reshape(self.grid)
 
-    def tokens(self, well: str, field: Any = None) -> np.ndarray:
+    def tokens(self, well: str, field: Any = None, stride: Any = None, cancel: Any = None) -> np.ndarray:
         index, value = self.codes(well, field)
         atoms = self.lens.dictionary.atoms
         return (value[..., None] * atoms[index]).sum(axis=1).reshape(*self.grid, -1)

@@ -23,12 +23,13 @@ def contribution_channels(run: Any) -> tuple[str, ...]:
     return tuple(run.lens.channels) if getattr(run, "channels_apart", False) else ()
 
 
-def channel_alignment(run: Any, place: Place, feature: int, channel: str, stride: int | None) -> npt.NDArray[Any]:
+def channel_alignment(run: Any, place: Place, feature: int, channel: str, **how: Any) -> npt.NDArray[Any]:
     """Give the part of a feature's alignment that comes from one channel, ``(h, w)``.
 
     A token is the channels' tokens end to end, and whitening is linear, so the alignment of atom a, with token x, mean
     mu and whitening matrix W, is a sum over channels c of ``(x - mu)_c W_c a``: exact, nothing is approximated. Summed
-    over all channels (and `recentring`, where a run was re-centred on its own controls) it is the alignment.
+    over all channels (and `recentring`, where a run was re-centred on its own controls) it is the alignment. `how`:
+    a stride and cancel, see `napari_phenolens.heatmap`.
 
     Raises
     ------
@@ -38,7 +39,7 @@ def channel_alignment(run: Any, place: Place, feature: int, channel: str, stride
     channels = _channels(run)
     if channel not in channels:
         raise AnalysisError(f"no channel {channel!r} in this lens; it has {', '.join(channels)}")
-    parts: npt.NDArray[Any] = run.channel_alignment(place.well, place.field, feature, stride)
+    parts: npt.NDArray[Any] = run.channel_alignment(place.well, place.field, feature, **how)
     part: npt.NDArray[Any] = parts[channels.index(channel)]
     return part
 

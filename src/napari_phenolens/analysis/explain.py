@@ -12,6 +12,7 @@ from napari_phenolens.analysis.errors import AnalysisError
 from napari_phenolens.analysis.places import Place, area_weights, find_field
 from napari_phenolens.analysis.protocol import Floats, Ints, RunLike
 from napari_phenolens.errors import PhenoLensError
+from napari_phenolens.progress import CancelCallback
 
 CONTROL_FIELDS = 48  # so many control fields, spread over the control wells, stand for all
 
@@ -24,6 +25,8 @@ def explain(
     field: str | int | None = None,
     at: tuple[float, float] | None = None,
     cell: Cell | None = None,
+    *,
+    cancel: CancelCallback | None = None,
 ) -> pd.DataFrame:
     """Rank the features of a place, or of a cell.
 
@@ -40,6 +43,8 @@ def explain(
     cell : ndarray (Y, X) bool, ndarray (Y, X) int, or (labels, id)
         A cell's mask, or a label image with `at` or with the cell's label. Its patches are pooled by the area they
         share with the cell.
+    cancel : callable, optional
+        Asked before every batch where the field is encoded again for its tokens.
 
     Returns
     -------
@@ -79,7 +84,7 @@ def explain(
             else "this place is background"
         )
     atoms = np.asarray(run.lens.dictionary.atoms, dtype=np.float64)[features]
-    alignment, cosine = _directions(run, well, field, patches, shares, atoms, notes)
+    alignment, cosine = _directions(run, well, field, patches, shares, atoms, notes, cancel)
     strength = float(np.asarray(run.strength(well, field), dtype=np.float64).ravel()[patches] @ shares)
     single = cell is None
     table = pd.DataFrame(
@@ -146,11 +151,19 @@ def _weights(
 
 
 def _directions(
-    run: RunLike, well: str, field: str, patches: Ints, shares: Floats, atoms: Floats, notes: list[str]
+    run: RunLike,
+    well: str,
+    field: str,
+    patches: Ints,
+    shares: Floats,
+    atoms: Floats,
+    notes: list[str],
+    cancel: CancelCallback | None,
 ) -> tuple[Floats, Floats]:
     """Inner product and cosine of the place's pooled whitened token with each atom."""
     try:
-        tokens = np.asarray(run.tokens(well, field), dtype=np.float64)
+        asked = {} if cancel is None else {"cancel": cancel}
+        tokens = np.asarray(run.tokens(well, field, **asked), dtype=np.float64)
     except (PhenoLensError, OSError) as error:
         notes.append(f"no alignment: {error}")
         nothing = np.full(len(atoms), np.nan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from napari_phenolens.analysis.errors import AnalysisError
 from napari_phenolens.analysis.places import check_feature, check_kind, find_field
 from napari_phenolens.analysis.protocol import RunLike
 from napari_phenolens.errors import PhenoLensError
+from napari_phenolens.progress import CancelCallback
 
 KINDS = ("activation", "alignment", "cosine")
 
@@ -59,6 +61,7 @@ def heatmap(
     kind: str = "activation",
     stride: int | None = None,
     channel: str | None = None,
+    cancel: CancelCallback | None = None,
 ) -> Heatmap:
     """Map one feature over one field.
 
@@ -83,6 +86,8 @@ def heatmap(
     channel : str, optional
         With the kind "alignment": the part of it that comes from this channel, see `napari_phenolens.contributions`.
         Its limits are those of the whole alignment, so that channels can be compared.
+    cancel : callable, optional
+        Asked before every batch where the field is encoded again.
 
     Returns
     -------
@@ -92,17 +97,23 @@ def heatmap(
     ------
     AnalysisError
         Where the well, field, feature, kind or channel is unknown, or the channels' parts cannot be told apart.
+    Cancelled
+        Where `cancel` said so.
     """
     check_kind(kind, KINDS)
     if channel is not None and kind != "alignment":
         raise AnalysisError(f"a channel gives a part of the alignment, not of the {kind}; ask for the kind alignment")
     place = find_field(run, well, field)
     feature = check_feature(run, feature)
-    finer = {} if stride is None else {"stride": stride}
+    finer: dict[str, Any] = {} if stride is None else {"stride": stride}
+    if cancel is not None:
+        finer["cancel"] = cancel
     if channel is not None:
-        values = np.asarray(channel_alignment(run, place, feature, channel, stride), dtype=np.float32)
+        values = np.asarray(channel_alignment(run, place, feature, channel, **finer), dtype=np.float32)
     elif kind == "activation":
-        values = np.asarray(run.activation(place.well, place.field, feature, **finer), dtype=np.float32)
+        values = np.asarray(
+            run.activation(place.well, place.field, feature, **(finer if stride is not None else {})), dtype=np.float32
+        )
     else:
         tokens = np.asarray(run.tokens(place.well, place.field, **finer), dtype=np.float32)
         values = tokens @ np.asarray(run.lens.dictionary.atoms[feature], dtype=np.float32)

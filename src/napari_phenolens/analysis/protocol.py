@@ -82,7 +82,9 @@ class RunLike(Protocol):
     def strength(self, well: str, field: Any = None) -> npt.NDArray[Any]:
         """Norm of every whitened token, (h, w)."""
 
-    def activation(self, well: str, field: Any, feature: int, stride: Any = None) -> npt.NDArray[Any]:
+    def activation(
+        self, well: str, field: Any, feature: int, stride: Any = None, cancel: Any = None
+    ) -> npt.NDArray[Any]:
         """Activation of one feature, (h, w)."""
 
     def weighted_activation(self, well: str, field: Any, weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -103,5 +105,5 @@ class RunLike(Protocol):
     def plate(self) -> Any:
         """The plate, opened again."""
 
-    def tokens(self, well: str, field: Any = None, stride: Any = None) -> npt.NDArray[Any]:
+    def tokens(self, well: str, field: Any = None, stride: Any = None, cancel: Any = None) -> npt.NDArray[Any]:
         """Whitened tokens, (h, w, p)."""

@@ -130,7 +130,8 @@ def render(
     for number, (i, well, field) in enumerate(places):
         check_cancelled(cancel)
         try:
-            x = np.asarray(runs[i].tokens(well, field), np.float32)
+            asked = {} if cancel is None else {"cancel": cancel}
+            x = np.asarray(runs[i].tokens(well, field, **asked), np.float32)
         except PhenoLensError as error:
             reasons.append(str(error))
             if len(reasons) == 3 and not done:

@@ -13,25 +13,32 @@ import numpy.typing as npt
 from napari_phenolens.cells.grid import patch_share
 from napari_phenolens.errors import PhenoLensError
 from napari_phenolens.lens import Normalisation
+from napari_phenolens.progress import CancelCallback, check_cancelled
 from napari_phenolens.run.engine import encode_field
 from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.field_tokens import TokenSettings
 from napari_phenolens.run.geometry import TilePlan, plan_tiles, position_offsets
+from napari_phenolens.run.kept import Kept
 from napari_phenolens.run.token_store import HalfPrecision, TokenStore
 
 if TYPE_CHECKING:
+    from napari_phenolens.encoders import Encoder
     from napari_phenolens.run.reader import Run
 
 Floats = npt.NDArray[np.float32]
 Values = Callable[["Run", Floats, TilePlan], Floats]
 
+ENCODER: Kept[Encoder] = Kept()  # loading it anew for every field would take longer than the field
 
-def whitened_tokens(run: Run, well: str, place: int) -> Floats:
+
+def whitened_tokens(run: Run, well: str, place: int, cancel: CancelCallback | None = None) -> Floats:
     """Give a field's whitened tokens ``(h, w, p)``, the very numbers that the run coded."""
-    return field_values(run, well, place, None, _whiten)
+    return field_values(run, well, place, None, _whiten, cancel)
 
 
-def field_values(run: Run, well: str, place: int, stride: int | None, values: Values) -> Floats:
+def field_values(
+    run: Run, well: str, place: int, stride: int | None, values: Values, cancel: CancelCallback | None = None
+) -> Floats:
     """Give what `values` makes of a field's tokens, ``(h, w, q)``: of every patch, or every so many px.
 
     Parameters
@@ -47,14 +54,18 @@ def field_values(run: Run, well: str, place: int, stride: int | None, values: Va
     values : callable
         ``values(run, tokens, tiles)`` gives ``(h, w, q)`` for tokens ``(h, w, d)`` of the encoder, less their
         offsets by the position in the tile.
+    cancel : callable, optional
+        Asked before every batch of the encoder, from any thread.
 
     Raises
     ------
     RunError
         Where the stride does not fit, or the tokens are gone.
+    Cancelled
+        Where `cancel` said so.
     """
     if stride is not None and stride != run.lens.patch:
-        return _finer(run, well, place, stride, values)
+        return _finer(run, well, place, stride, values, cancel)
     lens, plan = run.lens, run.plan
     mark = next(f for f in run._mark(well)["fields"] if f["place"] == place)
     tiles = plan_tiles((int(mark["shape"][0]), int(mark["shape"][1])), lens.patch, lens.tile, lens.margin)
@@ -64,11 +75,12 @@ def field_values(run: Run, well: str, place: int, stride: int | None, values: Va
         packed = TokenStore(folder, plan.tokens).get(well, place)
     half = _half(run)
     if packed is None or len(packed) != tiles.grid[0] * tiles.grid[1]:
-        packed = half.pack(_encode(run, well, _read(run, well, place), [(0, 0)])[0])
+        check_cancelled(cancel)
+        packed = half.pack(_encode(run, well, _read(run, well, place), [(0, 0)], cancel)[0])
     return values(run, _placed(run, half.unpack(packed), tiles), tiles)
 
 
-def finer_tokens(run: Run, well: str, place: int, stride: int) -> Floats:
+def finer_tokens(run: Run, well: str, place: int, stride: int, cancel: CancelCallback | None = None) -> Floats:
     """Give whitened tokens every `stride` px of the field at the lens's pixel size, see `Run.tokens`.
 
     Parameters
@@ -81,6 +93,8 @@ def finer_tokens(run: Run, well: str, place: int, stride: int) -> Floats:
         The field's place in it.
     stride : int
         A divisor of the patch: all tiles are moved by multiples of it, and each shift gives a grid of patches.
+    cancel : callable, optional
+        Asked before every batch of the encoder, from any thread.
 
     Returns
     -------
@@ -93,17 +107,17 @@ def finer_tokens(run: Run, well: str, place: int, stride: int) -> Floats:
     RunError
         Where the stride does not fit, or the plate's files are gone.
     """
-    return _finer(run, well, place, stride, _whiten)
+    return _finer(run, well, place, stride, _whiten, cancel)
 
 
-def _finer(run: Run, well: str, place: int, stride: int, values: Values) -> Floats:
+def _finer(run: Run, well: str, place: int, stride: int, values: Values, cancel: CancelCallback | None) -> Floats:
     steps = _steps(run, stride)
     image = _read(run, well, place)
     tiles = plan_tiles((image.shape[1], image.shape[2]), run.lens.patch, run.lens.tile, run.lens.margin)
     half, out = _half(run), None
     moves = range(0, run.lens.patch, stride)
     shifts = [(y, x) for y in moves for x in moves]
-    for (y, x), tokens in zip(shifts, _encode(run, well, image, shifts), strict=True):
+    for (y, x), tokens in zip(shifts, _encode(run, well, image, shifts, cancel), strict=True):
         found = values(run, _placed(run, half.unpack(half.pack(tokens)), tiles), tiles)
         if out is None:
             out = np.zeros((tiles.grid[0] * steps, tiles.grid[1] * steps, found.shape[-1]), np.float32)
@@ -128,14 +142,14 @@ def finer_foreground(run: Run, well: str, place: int, stride: int) -> npt.NDArra
 
 
 def finer_codes(
-    run: Run, well: str, place: int, stride: int
+    run: Run, well: str, place: int, stride: int, cancel: CancelCallback | None = None
 ) -> tuple[npt.NDArray[np.int64], Floats, npt.NDArray[np.bool_]]:
     """Code the foreground of `finer_tokens`: indices and values ``(n, k)``, and which patches they are of, ``(h, w)``.
 
     Values are rounded as those of the run are.
     """
     there = finer_foreground(run, well, place, stride)
-    index, value = run.lens.dictionary.encode(finer_tokens(run, well, place, stride)[there])
+    index, value = run.lens.dictionary.encode(finer_tokens(run, well, place, stride, cancel)[there])
     return index.astype(np.int64), value.astype(np.float16).astype(np.float32), there
 
 
@@ -190,17 +204,30 @@ def _read(run: Run, well: str, place: int) -> npt.NDArray[Any]:
         raise _gone(run, well, error) from error
 
 
-def _encode(run: Run, well: str, image: npt.NDArray[Any], shifts: list[tuple[int, int]]) -> list[Floats]:
+def _encode(
+    run: Run, well: str, image: npt.NDArray[Any], shifts: list[tuple[int, int]], cancel: CancelCallback | None
+) -> list[Floats]:
     """Give a field's tokens ``(h, w, d)`` with all tiles moved by each of the shifts."""
-    from napari_phenolens.encoders import load_encoder
-
     try:
-        encoder = load_encoder(run.lens.encoder, block=run.lens.block, sha256=run.lens.encoder_sha256)
-        if encoder.sha256 != run.lens.encoder_sha256:
-            raise RunError(f"the weights of {run.lens.encoder} on this machine are not those of the run")
-        return [encode_field(image, _settings(run), encoder, shift=shift) for shift in shifts]
+        encoder = _encoder(run, cancel)
+        return [encode_field(image, _settings(run), encoder, cancel, shift=shift) for shift in shifts]
     except (PhenoLensError, OSError) as error:
         raise _gone(run, well, error) from error
+
+
+def _encoder(run: Run, cancel: CancelCallback | None) -> Encoder:
+    """Give the run's encoder: loaded once, kept for the next field, see `Kept`."""
+    from napari_phenolens.encoders import load_encoder
+
+    lens = run.lens
+
+    def load() -> Encoder:
+        found = load_encoder(lens.encoder, block=lens.block, sha256=lens.encoder_sha256, cancel=cancel)
+        if found.sha256 != lens.encoder_sha256:
+            raise RunError(f"the weights of {lens.encoder} on this machine are not those of the run")
+        return found
+
+    return ENCODER.get((lens.encoder, lens.block, lens.encoder_sha256), load)
 
 
 def _gone(run: Run, well: str, error: Exception) -> RunError:

@@ -42,6 +42,7 @@ class Bench:
     controls: list[str]
     settings: TokenSettings
     source: TokenSource
+    part: int = 0  # tiles of a field that the fit and the first pass look at, see `run.parts`; 0: all of them
 
 
 def resolve_channels(plate: Plate, channels: Channels) -> dict[str, str]:

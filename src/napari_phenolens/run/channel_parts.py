@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from napari_phenolens.errors import PhenoLensError
 from napari_phenolens.lens import Lens
+from napari_phenolens.progress import CancelCallback
 from napari_phenolens.run.errors import RunError
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ def channels_apart(lens: Lens) -> bool:
     return spec is not None and not spec.channels.strip().isdigit()
 
 
-def channel_alignment(run: Run, well: str, place: int, feature: int, stride: int | None = None) -> Floats:
+def channel_alignment(
+    run: Run, well: str, place: int, feature: int, stride: int | None = None, cancel: CancelCallback | None = None
+) -> Floats:
     """Give the part of an alignment that each channel gives, ``(c, h, w)`` float32, in the lens's order.
 
     Raises
@@ -59,7 +62,7 @@ def channel_alignment(run: Run, well: str, place: int, feature: int, stride: int
         weighted = (tokens.astype(np.float64) - white.mean) * direction
         return np.asarray(weighted.reshape(*tiles.grid, count, -1).sum(axis=-1), dtype=np.float32)
 
-    return np.ascontiguousarray(field_values(run, well, place, stride, apart).transpose(2, 0, 1))
+    return np.ascontiguousarray(field_values(run, well, place, stride, apart, cancel).transpose(2, 0, 1))
 
 
 def recentring(run: Run, feature: int) -> float:

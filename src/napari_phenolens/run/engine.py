@@ -42,6 +42,7 @@ class Engine(Fleet):
         finish: Callable[[Tensor], Tensor] | None = None,
         shift: tuple[int, int] = (0, 0),
         stop: Callable[[], bool] | None = None,
+        parts: Sequence[npt.NDArray[np.bool_] | None] | None = None,
     ) -> list[npt.NDArray[Any] | None]:
         """Encode a bundle of fields.
 
@@ -61,6 +62,9 @@ class Engine(Fleet):
             See `cut_tiles`.
         stop : callable, optional
             Asked between batches, from any thread; True ends with `Cancelled`.
+        parts : sequence of ndarray or None, optional
+            Which tiles of each field are encoded, ``(tiles,)`` bool; None: all. The tokens of other places are zero,
+            and of places that other tiles keep as well no average.
 
         Returns
         -------
@@ -77,7 +81,8 @@ class Engine(Fleet):
 
         def work(lane: Lane, batch: int, part: range) -> list[npt.NDArray[Any] | None]:
             chosen, asked = [images[i] for i in part], [want[i] for i in part]
-            return self._fields(lane, batch, chosen, settings, asked, finish, shift, stop)
+            some = None if parts is None else [parts[i] for i in part]
+            return self._fields(lane, batch, chosen, settings, asked, finish, shift, stop, some)
 
         return self.on_device(images, settings, work, number=number)
 
@@ -98,13 +103,18 @@ class Engine(Fleet):
     def _fields(
         self, lane: Lane, size: int, images: Sequence[npt.NDArray[Any]], settings: TokenSettings, needed: list[bool],
         finish: Callable[[Tensor], Tensor] | None, shift: tuple[int, int], stop: Callable[[], bool] | None,
+        parts: Sequence[npt.NDArray[np.bool_] | None] | None,
     ) -> list[npt.NDArray[Any] | None]:  # fmt: skip
         """Give each field's tokens, on the host."""
         plans = [settings.plan_of(image) for image in images]
-        parts = [self.tiles(lane, image, settings, plan, shift) for image, plan in zip(images, plans, strict=True)]
-        tiles = parts[0] if len(parts) == 1 else torch.cat(parts)
-        ends = np.cumsum([len(p.origins) for p in plans])
-        used = np.repeat(needed, [len(p.origins) for p in plans])
+        cut = [self.tiles(lane, image, settings, plan, shift) for image, plan in zip(images, plans, strict=True)]
+        every = [range(len(p.origins)) for p in plans]  # of each field, which of its tiles
+        if parts is not None:
+            every = [e if part is None else np.flatnonzero(part).tolist() for e, part in zip(every, parts, strict=True)]
+            cut = [tiles[list(chosen)] for tiles, chosen in zip(cut, every, strict=True)]
+        tiles = cut[0] if len(cut) == 1 else torch.cat(cut)
+        ends = np.cumsum([len(chosen) for chosen in every])
+        used = np.repeat(needed, [len(chosen) for chosen in every])
 
         def forward(begin: int, end: int) -> Tensor:
             tokens = lane.forward(tiles[begin:end], plans[0].margin)
@@ -115,8 +125,11 @@ class Engine(Fleet):
         results: dict[int, Tensor] = {}
         for i, (plan, end) in enumerate(zip(plans, ends, strict=True)):
             if needed[i]:
+                first = end - len(every[i])
+                place = {tile: tokens[first + n] for n, tile in enumerate(every[i])}
+                nothing = torch.zeros_like(next(iter(place.values())))
                 with torch.inference_mode():
-                    field = assemble((tokens[t] for t in range(end - len(plan.origins), end)), plan)
+                    field = assemble((place.get(t, nothing) for t in range(len(plan.origins))), plan)
                     results[i] = field if finish is None else finish(field)
         hosts = dict(zip(results, lane.download(list(results.values())), strict=True))
         return [hosts.get(i) for i in range(len(images))]

@@ -28,6 +28,7 @@ from napari_phenolens.run.engine import Engine
 from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.field_tokens import TokenSettings, pooling_for
 from napari_phenolens.run.geometry import tile_positions
+from napari_phenolens.run.parts import leading_fields, part_tiles
 from napari_phenolens.run.pixels import fit_normalisation, spread
 from napari_phenolens.run.source import TokenSource, control_fields
 from napari_phenolens.run.stream import Seen, stream
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 FOREGROUND_FIELDS = 12  # of the sample fields, those that fix the foreground rule
 CONTROL_FIELDS = 200  # fields of control wells for the whitening, at most
+PART_CONTROLS = 64  # the same where parts of fields are taken
 ALIGN_FIELDS = 60  # fields of a plate's control wells for its alignment, at most
 SAMPLE_FIELDS_DICTIONARY = 400  # fields of all wells for the dictionary, at most
 SAMPLE_ROWS = 200_000  # tokens that the dictionary learns from, at most
@@ -138,7 +140,7 @@ def lay_out(
             scale_fields=control_fields(plate, chosen, 8),
             cancel=cancel,
         )
-        benches.append(Bench(plate, chosen, settings, source))
+        benches.append(Bench(plate, chosen, settings, source, part_tiles(plate, settings)))
         wells.append(mine)
     assert draft is not None and fitted is not None  # there is a plate at least
     return Ground(benches, wells, draft, fitted)
@@ -165,14 +167,19 @@ def fit_whitening(
 ) -> tuple[Whitening, int]:
     """Stream the control wells' tokens through the whitening; give it with their number."""
     benches, draft = ground.benches, ground.draft
-    places = [(b, p) for b in benches for p in control_fields(b.plate, b.controls, CONTROL_FIELDS // len(benches) or 1)]
+    places = [
+        (b, p)
+        for b in benches
+        for p in _places(b, b.controls, (PART_CONTROLS if b.part else CONTROL_FIELDS) // len(benches) or 1)
+    ]
     report = Reporter("controls", len(places), progress)
     tokens = 0
 
     def chunks() -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
         nonlocal tokens
         for bench in benches:
-            for well, _, seen in stream(bench, [p for b, p in places if b is bench], draft, None, cancel=cancel):
+            mine = [p for b, p in places if b is bench]
+            for well, _, seen in stream(bench, mine, draft, None, cancel=cancel, part=bench.part):
                 check_cancelled(cancel)
                 report.step(f"{bench.plate.name} {well}")
                 if not isinstance(seen, Seen):
@@ -189,6 +196,11 @@ def fit_whitening(
     return Whitening.fit(chunks(), kind=kind, n_groups=side**2 if draft.unit == "patch" else None), tokens  # type: ignore[arg-type]
 
 
+def _places(bench: Bench, wells: Sequence[str], count: int) -> list[tuple[str, int]]:
+    """Choose fields of some wells; where parts are taken, those that the first pass begins with."""
+    return (leading_fields if bench.part else control_fields)(bench.plate, wells, count)
+
+
 def align_to(bench: Bench, rules: Any, whitening: Whitening, cancel: CancelCallback | None) -> Whitening:
     """Align a whitening to one plate by its control wells; `rules` is the lens or its draft.
 
@@ -203,11 +215,11 @@ def align_to(bench: Bench, rules: Any, whitening: Whitening, cancel: CancelCallb
         )
 
     def chunks() -> Iterator[npt.NDArray[Any]]:
-        for _, _, seen in stream(bench, places, rules, whitening.group_offset, cancel=cancel):
+        for _, _, seen in stream(bench, places, rules, whitening.group_offset, cancel=cancel, part=bench.part):
             if isinstance(seen, Seen) and seen.units.foreground.any():
                 yield seen.units.tokens[seen.units.foreground]
 
-    places = control_fields(bench.plate, bench.controls, ALIGN_FIELDS)
+    places = _places(bench, bench.controls, ALIGN_FIELDS)
     found = list(chunks())
     if not found:
         raise RunError(f"{bench.plate.name}: the control wells show no cells, so it cannot be aligned to them")
@@ -231,14 +243,15 @@ def sample_rows(
     benches = ground.benches
     places = []
     for bench, wells in zip(benches, ground.wells, strict=True):
-        found = control_fields(bench.plate, wells, SAMPLE_FIELDS_DICTIONARY // len(benches) or 1)
+        found = _places(bench, wells, SAMPLE_FIELDS_DICTIONARY // len(benches) or 1)
         places += [(bench, place) for place in found]
     each = max(1, SAMPLE_ROWS // max(1, len(places)))
     report = Reporter("sample", len(places), progress)
     rows = []
     for bench, white in zip(benches, whitenings, strict=True):
         mine = [p for b, p in places if b is bench]
-        for well, place, seen in stream(bench, mine, ground.draft, white.group_offset, cancel=cancel):
+        steps = stream(bench, mine, ground.draft, white.group_offset, cancel=cancel, part=bench.part)
+        for well, place, seen in steps:
             check_cancelled(cancel)
             report.step(f"{bench.plate.name} {well}")
             found_rows = np.flatnonzero(seen.units.foreground) if isinstance(seen, Seen) else np.zeros(0, np.intp)

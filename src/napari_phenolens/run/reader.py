@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from napari_phenolens.progress import CancelCallback
 from napari_phenolens.run.cell_store import CellReader
 from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.layout import well_rows
@@ -134,7 +135,10 @@ class Run(OverWells, CellReader):
         values = np.asarray(self._arrays["patches/strength"][self._rows(well, field)], np.float32)
         return self._paint(well, field, values, np.float32(0))
 
-    def activation(self, well: str, field: str | int | None, feature: int, stride: int | None = None) -> Floats:
+    def activation(
+        self, well: str, field: str | int | None, feature: int, stride: int | None = None,
+        cancel: CancelCallback | None = None,
+    ) -> Floats:  # fmt: skip
         """Give a feature's codes over a field, ``(h, w)`` float32, 0 in the background.
 
         Parameters
@@ -147,6 +151,8 @@ class Run(OverWells, CellReader):
             The feature.
         stride : int, optional
             A divisor of the patch in px: a finer map, for which the field is encoded again with shifted tiles.
+        cancel : callable, optional
+            Asked before every batch of the encoder, from any thread.
 
         Raises
         ------
@@ -154,7 +160,7 @@ class Run(OverWells, CellReader):
             Where one of them is unknown; with a stride, where the unit is not the patch or the plate's files are gone.
         """
         if stride is not None and stride != self.lens.patch:
-            return self._finer_activation(self._well(well), field, self._feature(feature), stride)
+            return self._finer_activation(self._well(well), field, self._feature(feature), stride, cancel)
         index, value = self.codes(well, field)
         here = (index == self._feature(feature)) & (value != 0)
         return self._paint(well, field, np.where(here, value, 0).sum(1).astype(np.float32), np.float32(0))
@@ -201,11 +207,14 @@ class Run(OverWells, CellReader):
         rows = np.asarray(self._arrays["patches/owner"][start : start + shape[0] * shape[1]], np.int32)
         return rows.reshape(shape)
 
-    def tokens(self, well: str, field: str | int | None = None, stride: int | None = None) -> Floats:
+    def tokens(
+        self, well: str, field: str | int | None = None, stride: int | None = None,
+        cancel: CancelCallback | None = None,
+    ) -> Floats:  # fmt: skip
         """Give a field's whitened patch tokens ``(h, w, p)``, from the token store or encoded again.
 
         With a `stride` (a divisor of the patch, in px at the lens's pixel size) the field is encoded again, tiles
-        shifted by each multiple of it: a token every `stride` px.
+        shifted by each multiple of it: a token every `stride` px. `cancel` is asked before every batch.
 
         Raises
         ------
@@ -216,8 +225,8 @@ class Run(OverWells, CellReader):
 
         name, place = self._well(well), int(self.field_row(well, field)["place"])
         if stride is not None and stride != self.lens.patch:
-            return finer_tokens(self, name, place, stride)
-        return whitened_tokens(self, name, place)
+            return finer_tokens(self, name, place, stride, cancel)
+        return whitened_tokens(self, name, place, cancel)
 
     @cached_property
     def channels_apart(self) -> bool:
@@ -226,12 +235,15 @@ class Run(OverWells, CellReader):
 
         return channels_apart(self.lens)
 
-    def channel_alignment(self, well: str, field: str | int | None, feature: int, stride: int | None = None) -> Floats:
+    def channel_alignment(
+        self, well: str, field: str | int | None, feature: int, stride: int | None = None,
+        cancel: CancelCallback | None = None,
+    ) -> Floats:  # fmt: skip
         """Give the part of a feature's alignment that each channel gives, ``(c, h, w)``; a stride as in `tokens`."""
         from napari_phenolens.run.channel_parts import channel_alignment
 
         place = int(self.field_row(well, field)["place"])
-        return channel_alignment(self, self._well(well), place, self._feature(feature), stride)
+        return channel_alignment(self, self._well(well), place, self._feature(feature), stride, cancel)
 
     def recentring(self, feature: int) -> float:
         """Give what re-centring on the plate's own controls adds to every alignment with a feature's atom."""
@@ -241,13 +253,15 @@ class Run(OverWells, CellReader):
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    def _finer_activation(self, well: str, field: str | int | None, feature: int, stride: int) -> Floats:
+    def _finer_activation(
+        self, well: str, field: str | int | None, feature: int, stride: int, cancel: CancelCallback | None
+    ) -> Floats:
         """Give a finer map; the codes of the last field so mapped are kept, for the next feature."""
         from napari_phenolens.run.again import finer_codes
 
         key = well, int(self.field_row(well, field)["place"]), stride
         if self._finer is None or self._finer[0] != key:
-            self._finer = key, finer_codes(self, *key)
+            self._finer = key, finer_codes(self, *key, cancel=cancel)
         index, value, there = self._finer[1]
         out = np.zeros(there.shape, np.float32)
         out[there] = np.where((index == feature) & (value != 0), value, 0).sum(1)

@@ -28,6 +28,8 @@ from napari_phenolens.run.token_store import LIMIT, HalfPrecision, TokenStore, d
 
 if TYPE_CHECKING:
     from napari_phenolens.plate import Plate
+    from napari_phenolens.run.parts import PartStore
+    from napari_phenolens.run.units import Scene
 
 Floats = npt.NDArray[np.float32]
 Halves = npt.NDArray[np.float16]
@@ -156,20 +158,31 @@ class TokenSource:
         *,
         number: int = 0,
         stop: Callable[[], bool] | None = None,
+        parts: Sequence[npt.NDArray[np.bool_] | None] | None = None,
     ) -> list[Halves | None]:
-        """Compute a bundle's tokens, packed ``(h * w, d)``, and store them; None where not needed."""
+        """Compute a bundle's tokens, packed ``(h * w, d)``, and store them; None where not needed.
+
+        Where `parts` are asked for (see `Engine.encode`), what is no whole field is not stored.
+        """
         found = self.engine.encode(
-            images, self.settings, needed=needed, number=number, finish=self.half.pack, stop=stop
+            images, self.settings, needed=needed, number=number, finish=self.half.pack, stop=stop, parts=parts
         )
         packed = [None if each is None else each.reshape(-1, each.shape[-1]) for each in found]
-        for (well, place), each in zip(places, packed, strict=True):
-            if each is not None:
+        for i, ((well, place), each) in enumerate(zip(places, packed, strict=True)):
+            if each is not None and (parts is None or parts[i] is None):
                 self._put(well, place, each)
         return packed
 
+    def keep_part(self, parts: PartStore, where: tuple[str, int], scene: Scene, patches: Any, packed: Halves) -> None:
+        """Keep the part of a field that was encoded."""
+        self._keep(lambda: parts.put(where, scene, patches, packed))
+
     def _put(self, well: str, place: int, packed: Halves) -> None:
+        self._keep(lambda: self.store.put(well, place, packed))
+
+    def _keep(self, write: Callable[[], object]) -> None:
         try:
-            self.store.put(well, place, packed)
+            write()
         except OSError as error:
             if not self._told:  # tokens can be computed again: the run goes on without keeping them
                 self._told = True

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from napari_phenolens.progress import CancelCallback
 from napari_phenolens.run.devices import quiet_pool
 from napari_phenolens.run.geometry import position_offsets
+from napari_phenolens.run.parts import Part, PartStore, draw_part, within
 from napari_phenolens.run.source import BAD_FIELD, read_ahead
 from napari_phenolens.run.units import Scene, Units, look, units_of
 from napari_phenolens.threads import budget
@@ -56,6 +57,7 @@ class _Loaded:
     image: npt.NDArray[Any]
     scene: Scene | None
     packed: Halves | None
+    part: Part | None = None  # where the field is not encoded whole; `packed` then holds its patches alone
 
 
 def bundles(counts: Sequence[int], size: int) -> list[range]:
@@ -89,6 +91,7 @@ def stream(
     *,
     wanted: Callable[[Place], bool] = lambda _: True,
     cancel: CancelCallback | None = None,
+    part: int = 0,
 ) -> Generator[tuple[str, int, Seen | Exception], None, None]:
     """Read and encode fields, in their order.
 
@@ -109,6 +112,9 @@ def stream(
         Which of the places are asked for.
     cancel : callable, optional
         Asked by the calling thread while it waits.
+    part : int
+        Tiles of a field that are encoded, drawn at random, see `run.parts`; 0: all. Foreground and cells are then those
+        of the part.
 
     Yields
     ------
@@ -127,13 +133,28 @@ def stream(
     every = bundle(engine, plate, settings, places, missing)
     parts = [(number, part) for number, part in every if not asked.isdisjoint(part)]
 
+    known = PartStore(source.store, rules, part) if part else None
+
     def load(where: Place) -> _Loaded:
-        field = plate.wells[where[0]].fields[where[1]]
+        well = plate.wells[where[0]]
+        field = well.fields[where[1]]
         if where not in asked:  # a batch needs its pixels
             return _Loaded(settings.read(field), None, None)
+        if known is not None and (kept := known.get(where)) is not None:
+            scene, patches, packed = kept
+            return _Loaded(scene.image, scene, packed, Part(np.zeros(0, bool), patches))
         scene = look(field, settings, rules)
         h, w = scene.foreground.shape
-        return _Loaded(scene.image, scene, source.stored(*where, h * w))
+        stored = source.stored(*where, h * w)
+        if known is None:
+            return _Loaded(scene.image, scene, stored)
+        seed = (well.row, well.column, where[1])
+        drawn = draw_part(settings.plan_of(scene.image), scene.foreground, part, seed, rules.unit)
+        scene = within(scene, drawn.patches)
+        if stored is not None or not drawn.tiles.any():
+            whole = stored if stored is not None else np.zeros((h * w, len(source.half.centre)), np.float16)
+            return _Loaded(scene.image, scene, whole[drawn.patches.ravel()], drawn)
+        return _Loaded(scene.image, scene, None, drawn)
 
     def encode(bundle: tuple[int, list[tuple[Place, Any]]]) -> list[tuple[Place, Any]]:
         number, found = bundle
@@ -146,9 +167,15 @@ def stream(
                 [m for _, _, m in readable],
                 number=number,
                 stop=stop.is_set,
+                parts=None if known is None else [None if f.part is None else f.part.tiles for _, f, _ in readable],
             )
-            for (_, f, _), tokens in zip(readable, packed, strict=True):
-                f.packed = f.packed if tokens is None else tokens
+            for (where, f, _), tokens in zip(readable, packed, strict=True):
+                if tokens is None or f.part is None:
+                    f.packed = f.packed if tokens is None else tokens
+                    continue
+                f.packed = tokens[f.part.patches.ravel()]
+                if known is not None and f.scene is not None:
+                    source.keep_part(known, where, f.scene, f.part.patches, f.packed)
         return found
 
     offset_of = _Offsets(offsets)
@@ -286,7 +313,12 @@ class _Offsets:
 def _seen(bench: Bench, rules: Lens | LensDraft, offsets: _Offsets, found: _Loaded) -> Seen:
     assert found.scene is not None and found.packed is not None
     h, w = found.scene.foreground.shape
-    tokens = bench.source.half.unpack(found.packed).reshape(h, w, -1)
+    half = bench.source.half
+    if found.part is None:
+        tokens = half.unpack(found.packed).reshape(h, w, -1)
+    else:  # what was not encoded is no foreground; it stands at the mean, so that it looks like nothing
+        tokens = np.broadcast_to(half.centre, (h, w, len(half.centre))).copy()
+        tokens[found.part.patches] = half.unpack(found.packed)
     plan = bench.settings.plan_of(found.image)
     if offsets.offsets is not None:  # crops and cells have no place in a tile
         tokens -= offsets(plan)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from threading import Lock
 from typing import Any
 
@@ -69,9 +69,9 @@ def read_overlay(
         asked = kind if channel is None else "alignment"
         stride = _stride(run)
         slow = asked != "activation" or stride is not None
-        with _ENCODING if slow else nullcontext():
+        with _turn(cancel) if slow else nullcontext():
             check_cancelled(cancel)
-            heat = heatmap(run, well, field, feature, kind=asked, stride=stride, channel=channel)
+            heat = heatmap(run, well, field, feature, kind=asked, stride=stride, channel=channel, cancel=cancel)
         limits, comparison = heat.limits, 0
     values = np.asarray(heat.values, dtype=np.float32)
     low, high = limits if limits is not None else (float(np.nanmin(values)), float(np.nanmax(values)))
@@ -88,6 +88,17 @@ def read_overlay(
         field=field,
         comparison=comparison,
     )
+
+
+@contextmanager
+def _turn(cancel: Callable[[], bool] | None) -> Iterator[None]:
+    """Hold the encoder; who is cancelled waits no longer."""
+    while not _ENCODING.acquire(timeout=0.05):
+        check_cancelled(cancel)
+    try:
+        yield
+    finally:
+        _ENCODING.release()
 
 
 def _stride(run: Any) -> int | None:

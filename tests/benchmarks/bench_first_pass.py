@@ -4,10 +4,11 @@
 
 A plate is generated from the demo plate's drawings: a few distinct fields of every condition, hard-linked to all
 wells (so that reading comes from memory; every link counts as a field of its own for the engine), DNA, reporter and
-actin as drawn, and two more channels made of these. The whole job (`run_plate`: fitting and applying a lens, nothing stored
-before) runs over it until every well is in the provisional table, then on until a few wells are whole, and is cancelled.
-Printed are the times of each step, what the table says of the planted conditions, and a projection of the whole run
-from the time that the whole wells took. Compare on a quiet machine; what runs beside it makes all of it longer.
+actin as drawn, and two more channels made of these. The whole job (`run_plate`: fitting and applying a lens, nothing
+stored before) runs over it until every well is in the provisional table, then on until a few wells are whole, and is
+cancelled. Printed are the times of each step, what the table says of the planted conditions, and a projection of the
+whole run from the time that the whole wells took. Compare on a quiet machine; what runs beside it makes all of it
+longer, which is why CPU time stands beside.
 """
 
 from __future__ import annotations
@@ -94,8 +95,18 @@ class Clock:
     def __call__(self, progress: Any) -> None:
         """Take a report."""
         now, work = self.now, time.process_time()
+        if progress.stage not in self.steps:
+            self.say()
         seen = self.steps.setdefault(progress.stage, [now, now, work, work, 0, 0])
         seen[1], seen[3], seen[4], seen[5] = now, work, progress.done, progress.total
+
+    def say(self) -> None:
+        """Print the step that has ended."""
+        for stage, (begin, end, before, after, done, total) in list(self.steps.items())[-1:]:
+            print(
+                f"{stage:<12} {begin:6.0f} s {end:6.0f} s {after - before:6.0f} s   {done:.0f} of {total:.0f}",
+                flush=True,
+            )
 
     @property
     def now(self) -> float:
@@ -132,6 +143,7 @@ def measure(plate_folder: Path, out: Path, tokens: Path, atoms: int) -> None:
         except BaseException as error:  # said below; a thread has nobody to tell
             failed.append(error)
 
+    print("step            from      to    CPU", flush=True)
     thread = threading.Thread(target=work)
     thread.start()
     load: list[float] = []
@@ -143,6 +155,7 @@ def measure(plate_folder: Path, out: Path, tokens: Path, atoms: int) -> None:
         there, whole = state(out)
         if not table_at and there == len(plate.wells):
             table_at, whole_at, work_at = clock.now, whole, time.process_time() - work_from
+            print(f"all wells have results after {table_at:.0f} s, {work_at:.0f} s of CPU time", flush=True)
             run = open_run(out)
             wells, provisional = len(run.profiles().dropna()), run.provisional
         if table_at and (whole >= whole_at + WHOLE or whole == len(plate.wells)):
@@ -153,16 +166,12 @@ def measure(plate_folder: Path, out: Path, tokens: Path, atoms: int) -> None:
     thread.join()
     if failed:
         raise SystemExit(f"the run failed: {failed[0]!r}")
-    print("step            from      to    CPU")
-    for stage, (begin, end, before, after, done, total) in clock.steps.items():
-        print(f"{stage:<12} {begin:6.0f} s {end:6.0f} s {after - before:6.0f} s   {done:.0f} of {total:.0f}")
+    clock.say()
     said = "kept" if table_at <= BAR else "MISSED"
     print(
         f"provisional table of {wells} wells (marked so: {provisional}) after {duration(table_at)} ({table_at:.0f} s)"
     )
-    print(
-        f"   bar {duration(BAR)}: {said}; {work_at:.0f} s of CPU time: two cores alone would take {work_at / 120:.0f} min"
-    )
+    print(f"   bar {duration(BAR)}: {said}; {work_at:.0f} s of CPU time, on two cores alone {work_at / 120:.0f} min")
     table = compare(open_run(out), "control_type == 'negcon'", "compound == 'translocator 3'").reset_index()
     lead = table[table["type"] == "feature"].iloc[0]
     print(f"its leading feature for the planted translocation: F{lead['feature']}, effect {lead['effect']:.1f}, "

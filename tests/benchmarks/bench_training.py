@@ -11,8 +11,8 @@ one, are held in memory in half precision. Fitted one after the other, on the sa
   minutes allow: what the longer fit gains is what the default leaves;
 - our TopK by its defaults;
 - dictionary_learning's TopK SAE at its own learning rate and at that of ours, and scikit-learn's
-  MiniBatchDictionaryLearning (each entry's penalty 1 / sqrt(d)), for so many minutes each, evaluation not counted.
-  The SAE's schedule is laid out over the steps that fit, measured before.
+  MiniBatchDictionaryLearning (each entry's penalty 1 / sqrt(d)), for as long as our default took, evaluation not
+  counted. The SAE's schedule is laid out over the steps that fit, measured before.
 
 The same rows are held out for all. "own": reconstructions by the method's own codes (of scikit-learn's atoms by
 orthogonal matching pursuit with as many entries, on 1,000 rows); "pursuit": by ICFL's codes of J rounds of L on its
@@ -237,9 +237,9 @@ def main() -> None:
     print(f"{wanted.minutes:g} more minutes gain {second - first:+.4f} of held-out cosine over the {took:.0f} s fit")
     ours(x, test, "topk", *common, wanted.steps, "ours, TopK")
     for name, peer in (
-        ("dictionary_learning", lambda: dictionary_learning(x, test, *common, seconds, None)),
-        ("dictionary_learning", lambda: dictionary_learning(x, test, *common, seconds, 3e-3)),
-        ("scikit-learn", lambda: scikit_learn(x, test, *common, seconds)),
+        ("dictionary_learning", lambda: dictionary_learning(x, test, *common, took, None)),
+        ("dictionary_learning", lambda: dictionary_learning(x, test, *common, took, 3e-3)),
+        ("scikit-learn", lambda: scikit_learn(x, test, *common, took)),
     ):
         try:
             peer()

@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from napari_phenolens.export.atomic import written_whole
+from napari_phenolens.export.chart_file import write_chart
 from napari_phenolens.export.drawing import INK, PALE, Anchor, Drawing
-from napari_phenolens.export.errors import ExportError
 
 WIDTH, HEIGHT = 640, 460
 LEFT, RIGHT = 64, 20
@@ -96,15 +95,7 @@ def export_block_figure(table: pd.DataFrame, out: str | Path) -> Path:
     ExportError
         Where the ending is another, or the file cannot be written.
     """
-    out = Path(out)
-    kind = out.suffix.lower()
-    if kind not in (".svg", ".png"):
-        raise ExportError(f"{out}: a figure is written as .svg or .png; give the file one of these endings")
-    drawing = block_figure(table)
-    content = drawing.svg().encode() if kind == ".svg" else drawing.png()
-    with written_whole(out) as part:
-        part.write_bytes(content)
-    return out
+    return write_chart(out, lambda: block_figure(table), what="a figure")
 
 
 class _Panel:

@@ -1,29 +1,30 @@
-"""A table as a figure or as CSV, by the ending of the file."""
+"""A figure, or the table behind it, as a file by the ending of its name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
-
 from napari_phenolens.export.atomic import written_whole
 from napari_phenolens.export.drawing import Drawing
 from napari_phenolens.export.errors import ExportError
-from napari_phenolens.export.tables import export_comparison
 
 
-def write_chart(draw: Callable[[], Drawing], table: pd.DataFrame, out: str | Path) -> Path:
-    """Write a figure as ``.svg`` or ``.png``, or its table as ``.csv`` with its ``attrs`` as JSON beside it.
+def write_chart(
+    out: str | Path, draw: Callable[[], Drawing], table: Callable[[Path], object] | None = None, what: str = "a chart"
+) -> Path:
+    """Write a figure as ``.svg`` or ``.png``, or its table as ``.csv``.
 
     Parameters
     ----------
-    draw : callable
-        Makes the figure.
-    table : DataFrame
-        The numbers.
     out : path
         Its ending says which.
+    draw : callable
+        Makes the figure.
+    table : callable, optional
+        Writes the table to the path that it is given.
+    what : str
+        What the message calls it.
 
     Raises
     ------
@@ -32,10 +33,12 @@ def write_chart(draw: Callable[[], Drawing], table: pd.DataFrame, out: str | Pat
     """
     out = Path(out)
     kind = out.suffix.lower()
-    if kind == ".csv":
-        return export_comparison(table, out)
+    if kind == ".csv" and table is not None:
+        table(out)
+        return out
     if kind not in (".svg", ".png"):
-        raise ExportError(f"{out}: a chart is written as .svg, .png or .csv; give the file one of these endings")
+        kinds = ".svg or .png" if table is None else ".svg, .png or .csv"
+        raise ExportError(f"{out}: {what} is written as {kinds}; give the file one of these endings")
     content = draw().svg().encode() if kind == ".svg" else draw().png()
     with written_whole(out) as part:
         part.write_bytes(content)

@@ -13,6 +13,7 @@ from napari_phenolens.analysis.dose_curve import say_dose
 from napari_phenolens.export.axes import Axes, padded
 from napari_phenolens.export.chart_file import write_chart
 from napari_phenolens.export.drawing import INK, Drawing
+from napari_phenolens.export.tables import export_comparison
 
 CURVE, UNTREATED, DOSED = "#d55e00", "#56b4e9", "#e69f00"
 PANEL, ROOM = (330.0, 210.0), (90.0, 110.0)
@@ -104,4 +105,4 @@ def export_dose_curves(table: pd.DataFrame, out: str | Path) -> Path:
     ExportError
         Where the ending is another, or the file cannot be written.
     """
-    return write_chart(lambda: dose_figure(table), table, out)
+    return write_chart(out, lambda: dose_figure(table), lambda path: export_comparison(table, path))

@@ -13,12 +13,11 @@ import pandas as pd
 
 from napari_phenolens.analysis.well_values import ROLE, WellValues, well_values
 from napari_phenolens.export.atomic import written_whole
+from napari_phenolens.export.chart_file import write_chart
 from napari_phenolens.export.colours import CATEGORIES, NO_VALUE, ROLE_COLOURS, fills, hex_of, ink_on
 from napari_phenolens.export.drawing import INK, PALE, Drawing
-from napari_phenolens.export.errors import ExportError
 from napari_phenolens.plate import parse_well, plate_format, roles, well_name_of
 
-KINDS = (".svg", ".png", ".csv")
 ACROSS = 760  # px of the wells; small plates take less
 LARGEST, LETTERED = 44, 13  # edge of a well in px: at most, and the least at which a letter is read
 LEFT, TOP, BELOW = 40, 64, 22
@@ -187,7 +186,7 @@ def _box(x: float, y: float, edge: float) -> list[tuple[float, float]]:
 
 def plate_map(
     run: Any,
-    by: int | str = ROLE,
+    by: int | str | WellValues = ROLE,
     *,
     z: bool = False,
     controls: Sequence[str] | str | None = None,
@@ -201,7 +200,7 @@ def plate_map(
     ----------
     run : Run
     by, z
-        What colours the wells, see `napari_phenolens.analysis.well_values`.
+        What colours the wells, see `napari_phenolens.analysis.well_values`; or values that are there already.
     controls, perturbed, positive, excluded : query or sequence of str, optional
         The roles; by default the run's controls, and every other well as perturbed.
 
@@ -218,7 +217,7 @@ def plate_map(
         () if excluded is None else run.select(excluded),
     )
     size = plate_format([*run.wells, *map(str, run.metadata.index)])
-    shown = well_values(run, by, z=z, controls=picked)
+    shown = by if isinstance(by, WellValues) else well_values(run, by, z=z, controls=picked)
     return PlateMap(run.plate_name, shown, assigned, list(run.wells), run.metadata, size)
 
 
@@ -242,15 +241,9 @@ def export_plate_map(plate: PlateMap, out: str | Path) -> Path:
     ExportError
         Where the ending is another, or the file cannot be written.
     """
-    out = Path(out)
-    kind = out.suffix.lower()
-    if kind not in KINDS:
-        raise ExportError(f"{out}: a plate map is written as .svg, .png or .csv; give the file one of these endings")
-    if kind == ".csv":
-        content = plate.table().to_csv().encode()
-    else:
-        drawing = plate.drawing()
-        content = drawing.svg().encode() if kind == ".svg" else drawing.png()
-    with written_whole(out) as part:
-        part.write_bytes(content)
-    return out
+
+    def table(path: Path) -> None:
+        with written_whole(path) as part:
+            plate.table().to_csv(part)
+
+    return write_chart(out, plate.drawing, table, "a plate map")

@@ -10,6 +10,7 @@ import pandas as pd
 from napari_phenolens.export.axes import Axes, padded
 from napari_phenolens.export.chart_file import write_chart
 from napari_phenolens.export.drawing import INK, Drawing
+from napari_phenolens.export.tables import export_comparison
 
 UNTREATED = "#56b4e9"
 
@@ -84,4 +85,4 @@ def export_position_effects(table: pd.DataFrame, out: str | Path) -> Path:
     ExportError
         Where the ending is another, or the file cannot be written.
     """
-    return write_chart(lambda: position_figure(table), table, out)
+    return write_chart(out, lambda: position_figure(table), lambda path: export_comparison(table, path))

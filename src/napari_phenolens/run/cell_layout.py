@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import zarr
-
+from napari_phenolens.run import arrays
+from napari_phenolens.run.arrays import Arrays, Layout
 from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.json_file import write_json
 
@@ -89,12 +89,11 @@ class CellPlan:
             raise RunError(f"{path}: damaged ({error}); find the cells again with replace=True") from error
 
 
-# name: (dtype, chunk, room of a well, further axes)
-def _arrays(plan: CellPlan) -> dict[str, tuple[str, tuple[int, ...], tuple[int, ...]]]:
+def _layouts(plan: CellPlan) -> dict[str, Layout]:
     f, cells, codes = plan.fields, plan.fields * MOST_CELLS, plan.fields * MOST_CODES
     index = "uint16" if plan.features <= 65536 else "uint32"
     n, m = len(TABLE), len(plan.measurements)
-    arrays: dict[str, tuple[str, tuple[int, ...], tuple[int, ...]]] = {
+    layouts: dict[str, Layout] = {
         "labels": ("int32", (1, *plan.shape), (f, *plan.shape)),
         "table": ("float64", (_CHUNK_CELLS, n), (cells, n)),
         "count": ("uint32", (_CHUNK_CELLS,), (cells,)),
@@ -102,20 +101,16 @@ def _arrays(plan: CellPlan) -> dict[str, tuple[str, tuple[int, ...], tuple[int, 
         "value": ("float32", (_CHUNK_CODES,), (codes,)),
     }
     if m:
-        arrays["measured"] = ("float32", (_CHUNK_CELLS, m), (cells, m))
-    return arrays
+        layouts["measured"] = ("float32", (_CHUNK_CELLS, m), (cells, m))
+    return layouts
 
 
 def create_cells(folder: Path, plan: CellPlan) -> None:
     """Create the empty arrays."""
-    for name, (dtype, chunk, shard) in _arrays(plan).items():
-        zarr.create_array(
-            folder / name, shape=(plan.wells * shard[0], *shard[1:]), chunks=chunk, shards=shard, dtype=dtype,
-            fill_value=0, overwrite=True,
-        )  # fmt: skip
+    arrays.create(folder, plan.wells, _layouts(plan))
 
 
-def open_cells(folder: Path, plan: CellPlan, mode: str = "r") -> dict[str, zarr.Array[Any]]:
+def open_cells(folder: Path, plan: CellPlan, mode: str = "r") -> Arrays:
     """Open the arrays by name.
 
     Raises
@@ -123,17 +118,9 @@ def open_cells(folder: Path, plan: CellPlan, mode: str = "r") -> dict[str, zarr.
     RunError
         Where one is missing or damaged.
     """
-    found = {}
-    for name in _arrays(plan):
-        try:
-            found[name] = zarr.open_array(folder / name, mode=mode)
-        except (OSError, ValueError, KeyError) as error:
-            raise RunError(
-                f"{folder / name}: missing or damaged ({error}); find the cells again with replace=True"
-            ) from error
-    return found
+    return arrays.open_all(folder, _layouts(plan), mode, "find the cells again with replace=True")
 
 
 def first_row(plan: CellPlan, name: str, well: int) -> int:
     """Give where a well's part of an array begins."""
-    return well * _arrays(plan)[name][2][0]
+    return well * _layouts(plan)[name][2][0]

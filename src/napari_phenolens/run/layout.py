@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import zarr
-
+from napari_phenolens.run import arrays
+from napari_phenolens.run.arrays import Arrays, Layout
 from napari_phenolens.run.errors import RunError
 from napari_phenolens.run.json_file import write_json
 from napari_phenolens.run.sketch import ACTIVATION_BINS, ALIGNMENT_BINS
@@ -114,48 +114,46 @@ class RunPlan:
             raise RunError(f"{path}: damaged plan ({error}); run again into a new folder") from error
 
 
-# name: (dtype, chunk rows for a field or well, shard rows of a well, further axes); rows in units of the plan
-def _arrays(plan: RunPlan) -> dict[str, tuple[str, int, int, tuple[int, ...]]]:
+def _layouts(plan: RunPlan) -> dict[str, Layout]:
     n, f, m = plan.patches, plan.fields, plan.features
     index = "uint16" if m <= 65536 else "uint32"
-    arrays: dict[str, tuple[str, int, int, tuple[int, ...]]] = {
-        "codes/index": (index, n, f * n, (plan.k,)),
-        "codes/value": ("float16", n, f * n, (plan.k,)),
-        "patches/strength": ("float16", n, f * n, ()),
-        "patches/foreground": ("bool", n, f * n, ()),
-        "fields/sum": ("float32", f, f, (m,)),
-        "fields/active": ("uint32", f, f, (m,)),
-        "fields/max": ("float32", f, f, (m,)),
-        "fields/token": ("float32", f, f, (plan.dim,)),
-        "wells/activation_histogram": ("uint32", 1, 1, (m, ACTIVATION_BINS)),
-        "wells/alignment_histogram": ("uint32", 1, 1, (m, ALIGNMENT_BINS)),
-        "wells/best_value": ("float32", 1, 1, (m, BEST)),
-        "wells/best_place": ("int32", 1, 1, (m, BEST)),
-        "wells/cell_sum": ("float32", 1, 1, (m,)),
-        "wells/cell_active": ("float32", 1, 1, (m,)),
-        "wells/cell_token": ("float32", 1, 1, (plan.dim,)),
+    patches: dict[str, tuple[str, tuple[int, ...]]] = {
+        "codes/index": (index, (plan.k,)),
+        "codes/value": ("float16", (plan.k,)),
+        "patches/strength": ("float16", ()),
+        "patches/foreground": ("bool", ()),
     }
     if plan.unit == "cell":
-        arrays["patches/owner"] = ("int32", n, f * n, ())
-    return arrays
+        patches["patches/owner"] = ("int32", ())
+    fields: dict[str, tuple[str, tuple[int, ...]]] = {
+        "fields/sum": ("float32", (m,)),
+        "fields/active": ("uint32", (m,)),
+        "fields/max": ("float32", (m,)),
+        "fields/token": ("float32", (plan.dim,)),
+    }
+    wells: dict[str, tuple[str, tuple[int, ...]]] = {
+        "wells/activation_histogram": ("uint32", (m, ACTIVATION_BINS)),
+        "wells/alignment_histogram": ("uint32", (m, ALIGNMENT_BINS)),
+        "wells/best_value": ("float32", (m, BEST)),
+        "wells/best_place": ("int32", (m, BEST)),
+        "wells/cell_sum": ("float32", (m,)),
+        "wells/cell_active": ("float32", (m,)),
+        "wells/cell_token": ("float32", (plan.dim,)),
+    }
+    sizes = ((patches, n, f * n), (fields, f, f), (wells, 1, 1))  # rows of a chunk (a field's, a well's), of a well
+    return {
+        name: (dtype, (chunk, *axes), (shard, *axes))
+        for group, chunk, shard in sizes
+        for name, (dtype, axes) in group.items()
+    }
 
 
 def create_arrays(folder: Path, plan: RunPlan) -> None:
     """Create the run's empty arrays."""
-    count = max(1, len(plan.wells))
-    for name, (dtype, chunk, shard, axes) in _arrays(plan).items():
-        zarr.create_array(
-            folder / name,
-            shape=(count * shard, *axes),
-            chunks=(chunk, *axes),
-            shards=(shard, *axes),
-            dtype=dtype,
-            fill_value=0,
-            overwrite=True,
-        )
+    arrays.create(folder, max(1, len(plan.wells)), _layouts(plan))
 
 
-def open_arrays(folder: Path, plan: RunPlan, mode: str = "r") -> dict[str, zarr.Array[Any]]:
+def open_arrays(folder: Path, plan: RunPlan, mode: str = "r") -> Arrays:
     """Open the run's arrays by name.
 
     Raises
@@ -163,18 +161,10 @@ def open_arrays(folder: Path, plan: RunPlan, mode: str = "r") -> dict[str, zarr.
     RunError
         Where one is missing or damaged.
     """
-    found = {}
-    for name in _arrays(plan):
-        try:
-            found[name] = zarr.open_array(folder / name, mode=mode)
-        except (OSError, ValueError, KeyError) as error:
-            raise RunError(
-                f"{folder / name}: array missing or damaged ({error}); run again into a new folder"
-            ) from error
-    return found
+    return arrays.open_all(folder, _layouts(plan), mode, "run again into a new folder")
 
 
 def well_rows(plan: RunPlan, name: str, well: int) -> slice:
     """Give a well's rows in an array."""
-    shard = _arrays(plan)[name][2]
+    shard = _layouts(plan)[name][2][0]
     return slice(well * shard, (well + 1) * shard)

@@ -12,6 +12,7 @@ from scipy.sparse import csr_matrix
 from napari_phenolens.analysis import AnalysisError, looks, subpopulations
 from napari_phenolens.analysis.calibration import calibration
 from napari_phenolens.analysis.cell_figures import accuracy_over_wells, auroc_over_wells
+from napari_phenolens.analysis.platt import fit_sigmoid
 from napari_phenolens.errors import Cancelled
 from napari_phenolens.plate import select_wells
 
@@ -113,7 +114,7 @@ def test_few_wells_give_ranks_alone():
 
 
 def test_wells_that_are_permuted_whole_tell_nothing():
-    accuracy, scores, warned = [], [], 0
+    accuracy, scores, off, warned = [], [], [], 0
     for seed in range(8):
         run, _ = plate(shift=0.0, responding=0.0, spread=0.4, cells=25, seed=seed)
         found = looks(run, None, "compound == 'drug'", draws=200)
@@ -121,9 +122,12 @@ def test_wells_that_are_permuted_whole_tell_nothing():
         scores.append(found.auroc.value)
         # wells scatter, and a model makes something of it: the reader is told what held-out wells say
         assert any("not told apart" in note for note in found.notes) == (found.auroc.low <= 0.5)
-        assert any("off by" in note for note in found.notes) == (found.calibration.error.value > 0.05)
+        assert any("off by" in note for note in found.notes) == (found.calibration.debiased.value > 0.05)
+        off.append(found.calibration.debiased.value**2)
         warned += bool(found.notes)
     assert warned >= 6
+    # before slopes were shrunk by wells: 0.1 and more
+    assert np.sqrt(np.mean(off)) < 0.05
     assert np.mean(accuracy) == pytest.approx(0.5, abs=0.05)
     assert np.mean(scores) == pytest.approx(0.5, abs=0.06)
 
@@ -197,3 +201,57 @@ def test_calibration_of_what_is_calibrated_and_what_is_not():
     # one outcome nine times as frequent: both weigh the same, so that 0.5 stays right for what tells nothing
     rare = rng.random(20_000) < 0.1
     assert calibration(np.full(20_000, 0.5), rare, well).error.value < 1e-9
+    np.testing.assert_allclose(
+        [good.debiased.value, sure.debiased.value, good.chance], [0.0, 0.24, good.error.value], atol=0.012
+    )
+    assert sure.debiased.low < sure.debiased.value < sure.debiased.high
+
+
+def test_the_debiased_error_is_right_on_average_however_few_the_wells():
+    # of scores by a law for cells, said of cells whose wells scatter too: a little too sure
+    rng = np.random.default_rng(11)
+
+    def drawn(wells, draws):
+        side = np.arange(wells) % 2 == 1
+        well = np.repeat(np.arange(wells), 20)
+        score = np.where(side[well], 0.7, -0.7) + rng.normal(size=len(well)) + 0.5 * rng.normal(size=wells)[well]
+        p = 1 / (1 + np.exp(-1.4 * score))
+        return calibration(p, side[well], well, stratum=side[well], draws=draws)
+
+    truth = drawn(1000, 50)
+    few = [drawn(8, 2) for _ in range(80)]
+    assert 0.02 < truth.error.value < truth.debiased.value < 0.08
+    assert truth.debiased.low < truth.debiased.value < truth.debiased.high
+    assert np.sqrt(np.mean([f.debiased.value**2 for f in few])) == pytest.approx(truth.debiased.value, abs=0.03)
+    # the plain figure of few wells is far off, by about what is said to be chance
+    assert np.mean([f.error.value for f in few]) > truth.error.value + 0.04
+    assert np.mean([f.error.value for f in few]) == pytest.approx(np.mean([f.chance for f in few]), rel=0.35)
+
+
+def test_a_sigmoid_is_no_steeper_than_the_wells_bear_out():
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.frozen import FrozenEstimator
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(12)
+    well = np.repeat(np.arange(12), 30)
+    side = well >= 6
+    weight = np.ones(len(well))
+    score = rng.normal(size=len(well)) + 1.5 * side
+    alone = fit_sigmoid(score, side, weight, np.arange(len(well)))
+    assert 0.95 < alone.kept <= 1
+    # but for what is kept it is Platt's
+    base = LogisticRegression(C=1e9).fit(score[:, None], side)
+    base.coef_, base.intercept_ = np.ones((1, 1)), np.zeros(1)
+    platt = CalibratedClassifierCV(FrozenEstimator(base), method="sigmoid").fit(score[:, None], side)
+    given = platt.calibrated_classifiers_[0].calibrators[0]
+    assert alone.slope / alone.kept == pytest.approx(-given.a_, rel=1e-3)
+    assert alone(score).mean() == pytest.approx(0.5, abs=1e-6)
+    # the same, where wells and not cells lie apart
+    kept = [fit_sigmoid(rng.normal(size=12)[well] + 0.3 * rng.normal(size=len(well)), side, weight, well).kept
+            for _ in range(60)]  # fmt: skip
+    assert np.mean(np.array(kept) == 0) > 0.6
+    assert fit_sigmoid(score, ~side, weight, well).slope == 0
+    assert fit_sigmoid(np.ones(len(well)), side, weight, well)(score)[0] == 0.5
+    sure = fit_sigmoid(np.where(side, 5.0, -5.0) + 0.1 * rng.normal(size=len(well)), side, weight, well)
+    assert sure.kept > 0.99 and sure(np.array([-5.0, 5.0])) == pytest.approx([0, 1], abs=0.01)

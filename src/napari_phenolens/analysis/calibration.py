@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from napari_phenolens.analysis.bootstrap import Interval, percentile_interval, resample_weights
-from napari_phenolens.analysis.protocol import Floats
+from napari_phenolens.analysis.protocol import Floats, Ints
 
 BINS = 10
 
@@ -23,11 +23,18 @@ class Calibration:
     error : Interval
         Expected calibration error: the mean over bins, by weight, of how far the mean probability lies from the share
         that was so. 95 % interval over wells. Of few cells it is above 0 by chance alone.
+    debiased : Interval
+        The root mean square over bins in place of the mean, with what wells scatter by chance taken off: about 0 where
+        probabilities are right, however few the wells. NaN with fewer than two wells of a stratum.
+    chance : float
+        What `error` would be of right probabilities, by that scatter.
     bins : DataFrame
         A row a bin: ``predicted`` (mean probability), ``observed`` (share), ``cells``.
     """
 
     error: Interval
+    debiased: Interval
+    chance: float
     bins: pd.DataFrame
 
 
@@ -64,7 +71,10 @@ def calibration(
 
     Notes
     -----
-    Naeini et al. 2015, with bins of equal numbers as in Nixon et al. 2019.
+    Naeini et al. 2015, with bins of equal numbers as in Nixon et al. 2019. Debiased as by Kumar et al. 2019 (section 4;
+    see also Roelofs et al. 2022): of each bin's squared gap its variance is taken off, here that over wells (a ratio of
+    sums over wells, linearised) and not the binomial one, since cells of one well go together. It is never below 0, and
+    no smaller than the mean of the sizes of the true gaps.
     """
     p, so = np.asarray(probability, np.float64), np.asarray(outcome, bool)
     _, place = np.unique(np.asarray(well).astype(str), return_inverse=True)
@@ -80,8 +90,16 @@ def calibration(
     strata = np.zeros(shape[0], np.intp)
     if stratum is not None:
         strata[place] = np.unique(np.asarray(stratum), return_inverse=True)[1]
-    once = _error(sums, np.ones((1, shape[0])))
-    many = _error(sums, resample_weights(strata, draws, seed)) if shape[0] > 1 else np.zeros(0)
+    gap, mass = _gaps(sums, np.ones((1, shape[0])))
+    drawn = resample_weights(strata, draws, seed) if shape[0] > 1 else np.zeros((0, shape[0]))
+    many, _ = _gaps(sums, drawn)
+    variance = _variance(sums, strata)
+    error = percentile_interval(np.abs(many).sum(-1), float(np.abs(gap).sum()))
+    # a resample of the wells adds the variance once more
+    debiased = percentile_interval(
+        _root((many**2 - 2 * variance), mass[0]), float(_root(gap**2 - variance, mass[0])[0])
+    )  # fmt: skip
+    chance = float(np.sqrt(2 / np.pi * variance).sum())
     count = sums[:, 0].sum((0, 1))
     weight = _fair(sums[:, 0].sum(1)[:, None])[:, 0]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -89,7 +107,7 @@ def calibration(
         predicted = (weight * sums[:, 1].sum(1)).sum(0) / total
         observed = weight[1] * sums[1, 0].sum(0) / total
     table = pd.DataFrame({"predicted": predicted, "observed": observed, "cells": count.astype(np.int64)})
-    return Calibration(percentile_interval(many, float(once[0])), table[table["cells"] > 0].reset_index(drop=True))
+    return Calibration(error, debiased, chance, table[table["cells"] > 0].reset_index(drop=True))
 
 
 def _fair(count: Floats) -> Floats:
@@ -100,10 +118,37 @@ def _fair(count: Floats) -> Floats:
     return out
 
 
-def _error(sums: Floats, weights: Floats) -> Floats:
-    """Expected calibration error for many weightings of the wells ``(B, wells)``; NaN where an outcome is missing."""
+def _gaps(sums: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Give what each bin adds to the error, with its sign, and its mass, ``(B, bins)``, for weightings ``(B, wells)``.
+
+    NaN where an outcome is missing.
+    """
     count, amount = (np.einsum("bw,kwj->kbj", weights, sums[:, i]) for i in (0, 1))
     fair = _fair(count)
-    gap = (fair * amount).sum(0) - fair[1] * count[1]
-    out: Floats = np.abs(gap).sum(-1)
+    gap: Floats = (fair * amount).sum(0) - fair[1] * count[1]
+    mass: Floats = (fair * count).sum(0)
+    return gap, mass
+
+
+def _variance(sums: Floats, strata: Ints) -> Floats:
+    """Variance of each bin's gap over wells that are drawn within strata, ``(bins,)``; NaN with one well in one."""
+    count, amount = sums[:, 0], sums[:, 1]
+    total = count.sum((1, 2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        off = np.stack([amount[0], amount[1] - count[1]])
+        ratio = off.sum(1) / total[:, None]
+        # ratios of sums over wells, linearised
+        pull = ((off - ratio[:, None] * count.sum(2)[:, :, None]) / (2 * total[:, None, None])).sum(0)
+    out = np.zeros(count.shape[2])
+    for stratum in np.unique(strata):
+        mine = pull[strata == stratum]
+        n = len(mine)
+        out += n / (n - 1) * ((mine - mine.mean(0)) ** 2).sum(0) if n > 1 else np.nan
     return out
+
+
+def _root(squares: Floats, mass: Floats) -> Floats:
+    """Root of the mean of squared gaps over bins by mass, ``(B,)`` of ``(B, bins)``; not below 0."""
+    some = mass > 0
+    mean = (squares[:, some] / mass[some]).sum(-1)
+    return np.asarray(np.sqrt(np.maximum(mean, 0.0)), np.float64)

@@ -12,6 +12,7 @@ from napari_phenolens.analysis.bootstrap import Interval
 from napari_phenolens.analysis.calibration import Calibration, calibration
 from napari_phenolens.analysis.cell_figures import accuracy_over_wells, auroc_over_wells, ranks_among
 from napari_phenolens.analysis.errors import AnalysisError
+from napari_phenolens.analysis.platt import Sigmoid, fit_sigmoid
 from napari_phenolens.analysis.probes import divide
 from napari_phenolens.analysis.protocol import Bools, Floats, Ints, Query, RunLike
 from napari_phenolens.analysis.sides import select, shorten
@@ -87,6 +88,8 @@ class Looks:
             "controls": list(self.controls), "perturbed": list(self.perturbed), "cells": int(held.sum()),
             "auroc": _plain(self.auroc), "accuracy": _plain(self.accuracy), "calibrated": self.calibrated,
             "calibration_error": None if self.calibration is None else _plain(self.calibration.error),
+            "calibration_error_debiased": None if self.calibration is None else _plain(self.calibration.debiased),
+            "calibration_error_by_chance": None if self.calibration is None else self.calibration.chance,
             "prior": "50:50", "notes": list(self.notes),
         }  # fmt: skip
         return figures
@@ -139,7 +142,7 @@ def looks(
     -----
     Logistic regression on cell codes, all over one scale (the median spread of a feature in the training cells), both
     sides weighing the same whatever their numbers. Probabilities after Platt 1999: a sigmoid through the scores that
-    models without those wells give, inside the training wells.
+    models without those wells give, inside the training wells, no steeper than these wells bear out (`platt`).
     """
     if perturbed is None:
         raise AnalysisError("looks needs perturbed wells: pass perturbed=QUERY")
@@ -182,11 +185,11 @@ def looks(
     right_ones = (found.probability[inside] > CALLED) == of if calibrated else (found.score[inside] > 0) == of
     area = auroc_over_wells(told, at, side_of, draws=draws, seed=seed)
     accuracy = accuracy_over_wells(right_ones, at, side_of, draws=draws, seed=seed)
-    notes += _cautions(area, quality)
+    notes += _cautions(area, quality, found.flat, len(found.weights.columns))
     return Looks(table, tuple(left), tuple(right), area, accuracy, quality, found.weights, tuple(notes))
 
 
-def _cautions(area: Interval, quality: Calibration | None) -> list[str]:
+def _cautions(area: Interval, quality: Calibration | None, flat: int, folds: int) -> list[str]:
     """Say where held-out wells show that the answers are worth little."""
     said = []
     if not area.low > 0.5:
@@ -194,10 +197,15 @@ def _cautions(area: Interval, quality: Calibration | None) -> list[str]:
             f"cells of held-out wells are not told apart (AUROC {area}): the two sides may look the same, and what is "
             "said of single cells means nothing"
         )
-    if quality is not None and quality.error.value > CALIBRATED:
+    if flat:
         said.append(
-            f"probabilities of cells of held-out wells are off by {quality.error.value:.2f} on average; of few cells "
-            "that can be chance; trust ranks more"
+            f"in {flat} of {folds} divisions of the wells, scores of held-out wells differ no more between the sides "
+            "than wells do: probabilities there are 50%"
+        )
+    if quality is not None and quality.debiased.value > CALIBRATED:
+        said.append(
+            f"probabilities of cells of held-out wells are off by {quality.debiased.value:.2f}, beyond what so few "
+            "wells make by chance; trust ranks more"
         )
     return said
 
@@ -209,6 +217,7 @@ class _Scored:
     probability: Floats
     fold: Ints
     weights: pd.DataFrame
+    flat: int  # models whose probabilities are all one half
 
 
 def _scored(
@@ -221,6 +230,7 @@ def _scored(
     others = np.flatnonzero(place < 0)
     sums = np.zeros((3, len(others)))
     weights: dict[int, Floats] = {}
+    flat = 0
     folds = divide(side_of.astype(np.intp), np.arange(len(side_of)), FOLDS, seed)
     for number, (train, test) in enumerate(folds):
         check_cancelled(cancel)
@@ -234,23 +244,24 @@ def _scored(
         rank[asked[:held]], fold[asked[:held]] = ranks[:held], number
         sums += np.stack([found[0, held:], ranks[held:], found[1, held:]])
         weights[number] = model.weights
+        flat += model.sigmoid is not None and model.sigmoid.slope == 0
         if progress is not None:
             progress(Progress("looks", number + 1, len(folds)))
     score[others], rank[others], probability[others] = sums / len(folds)
     features = pd.RangeIndex(codes.shape[1], name="feature")
-    return _Scored(score, rank, probability, fold, pd.DataFrame(weights, index=features))
+    return _Scored(score, rank, probability, fold, pd.DataFrame(weights, index=features), flat)
 
 
 @dataclass(frozen=True)
 class _Model:
     weights: Floats
     intercept: float
-    sigmoid: Any
+    sigmoid: Sigmoid | None
 
     def __call__(self, codes: csr_matrix) -> tuple[Floats, Floats]:
         """Give scores and probabilities (NaN where it is not calibrated)."""
         score = np.asarray(codes @ self.weights + self.intercept, np.float64)
-        return score, np.full(len(score), np.nan) if self.sigmoid is None else np.asarray(self.sigmoid.predict(score))
+        return score, np.full(len(score), np.nan) if self.sigmoid is None else self.sigmoid(score)
 
 
 def _fit(
@@ -258,7 +269,6 @@ def _fit(
     cancel: CancelCallback | None,
 ) -> _Model:  # fmt: skip
     """Fit a model on some wells."""
-    from sklearn.calibration import CalibratedClassifierCV
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
@@ -267,21 +277,23 @@ def _fit(
     spread = known.std(0, dtype=np.float64)
     scale = float(np.median(spread[spread > 0])) if (spread > 0).any() else 1.0
     known /= scale
-    side = side_of[place[rows]]
+    well = place[rows]
+    side = side_of[well]
     fair = len(rows) / 2 / np.bincount(side, minlength=2)[side.astype(np.intp)]
-    model: Any = LogisticRegression(C=STRENGTH, max_iter=2000)
-    with threadpool_limits(1, user_api="blas"):
+
+    def told(rows: Bools) -> Any:
         check_cancelled(cancel)
-        if not calibrated:
-            fitted, sigmoid = model.fit(known, side, sample_weight=fair), None
-        else:
-            inner = divide(side_of[train].astype(np.intp), np.arange(len(train)), INNER_FOLDS, seed)
-            splits = [
-                tuple(np.flatnonzero(np.isin(place[rows], train[part])) for part in division) for division in inner
-            ]
-            both = CalibratedClassifierCV(model, method="sigmoid", cv=splits, ensemble=False)
-            calibrator = both.fit(known, side, sample_weight=fair).calibrated_classifiers_[0]
-            fitted, sigmoid = calibrator.estimator, calibrator.calibrators[0]
+        return LogisticRegression(C=STRENGTH, max_iter=2000).fit(known[rows], side[rows], sample_weight=fair[rows])
+
+    sigmoid = None
+    with threadpool_limits(1, user_api="blas"):
+        if calibrated:
+            held = np.zeros(len(rows))
+            for _, part in divide(side_of[train].astype(np.intp), np.arange(len(train)), INNER_FOLDS, seed):
+                out = np.isin(well, train[part])
+                held[out] = told(~out).decision_function(known[out])
+            sigmoid = fit_sigmoid(held, side, fair, well)
+        fitted = told(np.ones(len(rows), bool))
     return _Model(np.asarray(fitted.coef_[0], np.float64) / scale, float(fitted.intercept_[0]), sigmoid)
 
 

@@ -152,7 +152,12 @@ def subpopulations(
     output.say(f"Escapers in all wells counted: {found.escapers:.0%}")
     error = found.looks.calibration
     if error is not None:
-        output.say(f"Calibration error against the side of held-out wells: {error.error:.3f}")
+        output.say(
+            output.wrapped(
+                f"Calibration error against the side of held-out wells: {error.error:.3f}, of which so few wells make "
+                f"{error.chance:.3f} by chance; that taken off: {error.debiased:.3f}"
+            )
+        )
     counted = found.wells["side"] == "counted"
     output.print_table(found.wells[counted], COUNTED)
     output.print_table(found.wells[~counted], ("well", "cells", "called"), title="control wells")

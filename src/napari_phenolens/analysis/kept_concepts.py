@@ -7,12 +7,13 @@ import hashlib
 import io
 import json
 import logging
+import zlib
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from napari_phenolens.analysis.concepts import concepts
+from napari_phenolens.analysis.concepts import COLUMNS, concepts
 from napari_phenolens.analysis.protocol import Query
 from napari_phenolens.analysis.sides import select
 from napari_phenolens.progress import CancelCallback
@@ -91,13 +92,15 @@ def _read(path: Path, fits: str) -> pd.DataFrame | None:
             return None
         table = pd.read_csv(io.StringIO(values["table"]), float_precision="round_trip", keep_default_na=False,
                             na_values={c: [""] for c in values["numbers"]})  # fmt: skip
+        if list(table.columns) != list(COLUMNS):
+            return None  # of another version
         table = table.astype(values["types"])
         table.attrs = {**values["about"], "kept": True}
         table.attrs["labels"] = {int(feature): words for feature, words in values["about"]["labels"].items()}
         return table
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error) as error:
         log.warning("%s: the words kept there cannot be read (%s); they are found again", path, error)
         return None
 

@@ -65,14 +65,20 @@ class CellFinding:
     def _run_changed(self, _value: object = None) -> None:
         s = self.bench.session
         self.end_preview()
-        if s.cell_source != CellSource():
-            s.cell_source = CellSource()
+        s.undo.drop(self)  # its channels are those of the former run
+        self._put(CellSource())
 
     # ---- what is chosen -----------------------------------------------------------------------------------------
     def choose(self, title: str, **changes: Any) -> None:
         """Change the source or a setting; can be undone."""
         s = self.bench.session
-        s.undo.change(s, title, cell_source=replace(s.cell_source, **changes))
+        before = s.cell_source
+        after = replace(before, **changes)
+        if after != before:
+            s.undo.do(title, lambda: self._put(after), lambda: self._put(before), owner=self)
+
+    def _put(self, source: CellSource) -> None:
+        self.bench.session.cell_source = source
 
     def layers(self) -> list[str]:
         """List the user's own Labels layers."""

@@ -12,7 +12,7 @@ from napari_phenolens.viewer.telling_apart import GATE, REGION, WAYS
 from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.feature_lists import FeatureList
 from napari_phenolens.widgets.job_bar import JobBar
-from napari_phenolens.widgets.parts import Connections, Section, hint, row
+from napari_phenolens.widgets.parts import Connections, Section, hint, plural, row
 from napari_phenolens.widgets.tooltips import tip
 
 LISTED = 15
@@ -97,8 +97,8 @@ class TellingSection(Section):
         about = made.table.attrs
         held = about["held_out"]
         lines = [
-            f"{about['cells_inside']:,} cells of {len(about['wells_inside'])} wells ({made.said}) against "
-            f"{about['cells_outside']:,} of {len(about['wells_outside'])}."
+            f"{about['cells_inside']:,} cells of {plural(len(about['wells_inside']), 'well')} ({made.said}) against "
+            f"{about['cells_outside']:,} of {plural(len(about['wells_outside']), 'well')}."
         ]
         if about["folds"]:
             lines.append(

@@ -98,12 +98,13 @@ class WordsSection(Section):
     def _fill(self, rows: pd.DataFrame) -> None:
         self.table.clearSpans()
         self.table.setRowCount(2 * len(rows))
-        muted = self.palette().placeholderText().color()
         for i, (_, values) in enumerate(rows.iterrows()):
             rests = str(values["support"])
             together = "changes together with " if rests == CONTRAST else ""
             said = QTableWidgetItem(f"{together}{values['words']}")
             tooltip = f"{values['name']} ({values['kind']}), r {values['r']:+.2f}; rests on: {rests}"
+            if values["same_as"]:
+                tooltip += f"; over wells it says the same as {values['same_as']}"
             said.setToolTip(tooltip)
             self.table.setItem(2 * i, 0, said)
             self.table.setSpan(2 * i, 0, 1, len(_COLUMNS))
@@ -111,7 +112,6 @@ class WordsSection(Section):
                 item = QTableWidgetItem(_figure(key, values[key]))
                 item.setToolTip(told if key != "auroc" else f"{told} Over {values['auroc_of']}.")
                 item.setTextAlignment(int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
-                item.setForeground(muted)
                 self.table.setItem(2 * i + 1, j, item)
         height = self.table.horizontalHeader().sizeHint().height() + 2 * ROW * len(rows) + 4
         self.table.setFixedHeight(min(height, TALLEST))

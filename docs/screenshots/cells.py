@@ -1,4 +1,4 @@
-"""Take the screenshots of explained cells: one of a control well, one of a perturbed well.
+"""Take the screenshots of explained cells (of a control well, of a perturbed well), of responders, and of words.
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python docs/screenshots/cells.py RUN --perturbed QUERY
 
@@ -19,6 +19,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="folder of a finished run with cells")
     parser.add_argument("--perturbed", required=True, help="query for the perturbed wells")
+    parser.add_argument("--mixed", help="a well in which some cells respond; without it no picture of responders")
     parser.add_argument("--out", type=Path, default=HERE, help="folder for the pictures")
     chosen = parser.parse_args(arguments)
 
@@ -50,6 +51,23 @@ def main(arguments: list[str] | None = None) -> None:
         assert bench.session.cell.whole
         print(take(viewer, chosen.out, name))
         print(bench.session.cell.card.text())
+    if chosen.mixed:
+        bench.showing.well(chosen.mixed)
+        wait(bench.jobs)
+        bench.responding.count()
+        wait(bench.jobs)
+        check(bench)
+        cells.scroll.verticalScrollBar().setValue(0)
+        print(take(viewer, chosen.out, "responders"))
+    _, page = viewer.window.add_plugin_dock_widget("napari-phenolens", "PhenoLens feature")
+    cells.parent().hide()
+    wait(bench.jobs)
+    if bench.session.words is None:
+        bench.wording.find()
+        wait(bench.jobs, limit=600)
+    check(bench)
+    page.scroll.verticalScrollBar().setValue(0)
+    print(take(viewer, chosen.out, "words"))
     cells.bench.close()
     viewer.close()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import json
 import os
 import re
 import shutil
@@ -67,17 +68,25 @@ def no_dialogs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, demo_copy: Path)
 
 @pytest.fixture
 def slow_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, demo_copy: Path) -> None:
-    """Let the engine work like a run without an encoder: arithmetic, reports, at last a finished run."""
+    """Let the engine work like a run without an encoder: arithmetic, reports, and well after well of a finished run."""
     import napari_phenolens.run as room
     from napari_phenolens.errors import PhenoLensError
     from napari_phenolens.progress import Progress, check_cancelled
+    from napari_phenolens.run.json_file import write_json
+    from napari_phenolens.viewer import following
 
     matrix = np.random.default_rng(0).normal(size=(200, 200)).astype(np.float32)
 
-    def work(progress: Any, cancel: Any, seconds: float) -> None:
-        end, n = time.monotonic() + seconds, 0
+    def work(folder: Path, progress: Any, cancel: Any, seconds: float) -> None:
+        marks = sorted((demo_copy / "done").glob("*.json"))
+        passes = [(mark, partial) for partial in (True, False) for mark in marks]
+        start, n = time.monotonic(), 0
+        end = start + seconds
         while time.monotonic() < end:
             check_cancelled(cancel)
+            while passes and len(passes) > 2 * len(marks) * (end - time.monotonic()) / seconds:
+                mark, partial = passes.pop(0)
+                write_json(folder / "done" / mark.name, {**json.loads(mark.read_text()), "partial": partial})
             np.linalg.svd(matrix)
             n += 1
             if progress is not None:
@@ -88,15 +97,17 @@ def slow_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, demo_copy: Path
         folder = Path(out).expanduser().resolve()
         if not folder.is_relative_to(tmp_path):
             raise PhenoLensError(f"{folder}: cannot be written; choose another folder")
-        work(progress, cancel, RUN_SECONDS)
         if not folder.exists():
-            shutil.copytree(demo_copy, folder)
+            shutil.copytree(demo_copy, folder, ignore=shutil.ignore_patterns("done"))
+        work(folder, progress, cancel, RUN_SECONDS)
+        shutil.copytree(demo_copy / "done", folder / "done", dirs_exist_ok=True)
 
     def no_time(*_: Any, **__: Any) -> Any:
         time.sleep(0.2)
         raise PhenoLensError("the weights are not here; choose another model")
 
     monkeypatch.setattr(room, "run_plate", run_plate)
+    monkeypatch.setattr(following, "PAUSE", 1.0)  # so that a short run too is followed
     monkeypatch.setattr(room, "estimate", no_time)
     monkeypatch.setattr("napari_phenolens.run.block_tokens.block_tokens", no_time)
 
@@ -158,9 +169,9 @@ def act_on_the_plate(desk: Any, rng: Random) -> str:
     bench = desk.bench
     s = bench.session
     wells = s.wells
-    if not wells or s.run is None:
+    if not wells:
         return "nothing"
-    features = s.run.n_features
+    features = s.run.n_features if s.run is not None else 1
     y, x = (rng.randrange(0, 400) for _ in range(2))
     actions = {
         "well": lambda: bench.showing.well(rng.choice(wells)),
@@ -174,8 +185,12 @@ def act_on_the_plate(desk: Any, rng: Random) -> str:
         "undo": bench.undo,
         "redo": bench.redo,
         "run": lambda: bench.running.start(_settings()),
+        "the plate without results": lambda: bench.opening.take({"plate": s.plate.path}),
     }
-    name = rng.choice([name for name in actions if name != "run" or bench.jobs.heavy is None])
+    barred = {"run"} if bench.jobs.heavy is not None else set()
+    if s.plate is None or s.run is None:
+        barred.add("the plate without results")
+    name = rng.choice([name for name in actions if name not in barred])
     bench.attempt(name, actions[name])
     return name
 

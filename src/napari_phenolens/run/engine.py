@@ -108,7 +108,7 @@ class Engine(Fleet):
         """Give each field's tokens, on the host."""
         plans = [settings.plan_of(image) for image in images]
         cut = [self.tiles(lane, image, settings, plan, shift) for image, plan in zip(images, plans, strict=True)]
-        every = [range(len(p.origins)) for p in plans]  # of each field, which of its tiles
+        every: list[Sequence[int]] = [range(len(p.origins)) for p in plans]  # of each field, which of its tiles
         if parts is not None:
             every = [e if part is None else np.flatnonzero(part).tolist() for e, part in zip(every, parts, strict=True)]
             cut = [tiles[list(chosen)] for tiles, chosen in zip(cut, every, strict=True)]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from napari_phenolens.cells import Foreground
 from napari_phenolens.lens import Lens, load_lens
-from napari_phenolens.progress import CancelCallback, ProgressCallback, duration
+from napari_phenolens.progress import CancelCallback, ProgressCallback, check_cancelled, duration
 from napari_phenolens.run.bench import LensDraft, nuclear_channel, resolve_channels
 from napari_phenolens.run.devices import Device
 from napari_phenolens.run.errors import RunError
@@ -86,7 +86,7 @@ def estimate(
     lens : Lens or path, optional
         The lens that is to be applied; it brings encoder, block, pooling and dictionary.
     progress, cancel : callable, optional
-        Of the download of an encoder's weights, see `napari_phenolens.progress`.
+        Of the download of an encoder's weights, see `napari_phenolens.progress`; asked between steps as well.
 
     Returns
     -------
@@ -125,6 +125,7 @@ def estimate(
     started = time.perf_counter()
     scene = look(field, settings, rules)
     looking = time.perf_counter() - started
+    check_cancelled(cancel)
     plan = settings.plan_of(scene.image)
     each = engine.probe(scene.image, settings)
     fields = sum(len(w.fields) for w in plate.wells.values())

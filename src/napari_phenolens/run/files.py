@@ -107,6 +107,22 @@ class RunFiles:
         """Whether some wells are missing or hold a first pass only."""
         return not self.complete
 
+    @property
+    def marks(self) -> dict[str, dict[str, Any]]:
+        """What is noted of every well that was written: its fields, and whether it is a part."""
+        return self._marks
+
+    def tally(self) -> tuple[int, int, int]:
+        """Count the wells that are written whole, those that hold a first pass, and all of the plate's."""
+        part = sum(bool(mark["partial"]) for mark in self._marks.values())
+        return len(self._marks) - part, part, len(self.plan.wells)
+
+    def renew(self, other: RunFiles) -> None:
+        """Take up what another reader of the same run has found on disk, as a run goes on."""
+        self.plan, self._marks = other.plan, other._marks
+        for name in ("wells", "skipped", "field_table", "density", "_histograms", "_finer"):
+            self.__dict__.pop(name, None)
+
     @cached_property
     def metadata(self) -> pd.DataFrame:
         """The plate map, index well names."""

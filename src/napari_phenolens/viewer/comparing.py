@@ -65,12 +65,21 @@ class Comparing:
             return "Say which wells are perturbed (step 3)."
         return ""
 
-    def _side(self, *wanted: str) -> list[str]:
+    def _side(self, *wanted: str, run: Any = None) -> list[str]:
         s = self.bench.session
-        have = set(s.run.wells) if s.run is not None else set()
+        run = run if run is not None else s.run
+        have = set(run.wells) if run is not None else set()
         if wanted[0] == roles.PERTURBED and any(s.roles.get(well) == roles.PERTURBED for well in have):
             wanted = (roles.PERTURBED,)  # positive controls stand in only where nothing else is perturbed
         return [well for well in s.wells_of(*wanted) if well in have]
+
+    def sides_of(self, run: Any) -> tuple[list[str], list[str]]:
+        """Give the control and perturbed wells by their roles that a run has results of."""
+        return self._side(roles.CONTROL, run=run), self._side(roles.PERTURBED, roles.POSITIVE, run=run)
+
+    def take(self, profiles: pd.DataFrame, covariates: pd.DataFrame) -> None:
+        """Take up the numbers of a run that goes on."""
+        self._profiles, self._covariates = profiles, covariates
 
     def start_if_ready(self) -> None:
         """Compare at once where all is known and the preferences want it."""

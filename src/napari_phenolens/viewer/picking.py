@@ -99,10 +99,10 @@ class Picking:
             return
         s.place = place
 
-        def work(_job: Any) -> Any:
+        def work(job: Any) -> Any:
             from napari_phenolens.analysis import explain
 
-            return explain(run, well, field, at=place)
+            return explain(run, well, field, at=place, cancel=job.cancelled)
 
         def done(table: Any) -> None:
             if (s.well, s.field_name, s.place) != (well, field, place):

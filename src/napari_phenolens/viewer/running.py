@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -118,8 +119,8 @@ class Running:
         self._controls()
         plate = self.bench.session.plate
 
-        def work(_job: Job) -> str:
-            return estimate_text(plate, settings)
+        def work(job: Job) -> str:
+            return estimate_text(plate, settings, job.cancelled)
 
         return self.bench.jobs.start("estimate", work, done, title="Estimating", heavy=True)
 
@@ -142,6 +143,7 @@ class Running:
             else:
                 s.status = f"The run of {plate.name} is finished; its results are in {settings.out}."
 
+        self.bench.following.begin(settings.out, plate)
         return self.bench.jobs.start("run", work, done, title=f"Running over {plate.name}", heavy=True)
 
 
@@ -210,7 +212,7 @@ def perform(plate: Any, settings: RunSettings, controls: Any, job: Job) -> Any:
     return run_plate(plate, settings.out, progress=job.report, cancel=job.cancelled, **options(settings, controls))
 
 
-def estimate_text(plate: Any, settings: RunSettings) -> str:
+def estimate_text(plate: Any, settings: RunSettings, cancel: Callable[[], bool] | None = None) -> str:
     """Say what a run will cost; runs in a thread."""
     from napari_phenolens.run import estimate
 
@@ -228,7 +230,7 @@ def estimate_text(plate: Any, settings: RunSettings) -> str:
         from napari_phenolens.lens import load_lens
 
         chosen["lens"] = load_lens(settings.lens)
-    guess = estimate(plate, **chosen)
+    guess = estimate(plate, cancel=cancel, **chosen)
     where = "" if settings.lens else " Learning the features comes on top."
     return f"{guess.tiles:,} tiles, about {duration(guess.seconds)}; {size(guess.bytes)} on disk.{where}"
 

@@ -146,6 +146,7 @@ class Session:
     pairs: int = 1  # so many control wells beside as many perturbed ones
     place: tuple[int, int] | None = None  # field pixel (y, x) of the last click
     explanation: Any = None
+    provisional: str = ""  # what of the run on show is missing, in words; empty where it is whole
     cells: int | None = None  # so many are stored with the run; None: none, or not counted yet
     cell: Any = None  # cell_page.CellPage: the clicked cell, while a dock shows it
     kept_cells: tuple[int, ...] = ()  # for the report

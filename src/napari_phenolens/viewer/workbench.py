@@ -37,6 +37,7 @@ class Workbench:
         from napari_phenolens.viewer.contrasting import Contrasting
         from napari_phenolens.viewer.dictionary import Dictionaries
         from napari_phenolens.viewer.feature_page import FeaturePage
+        from napari_phenolens.viewer.following import Following
         from napari_phenolens.viewer.naming import Naming
         from napari_phenolens.viewer.opening import Opening
         from napari_phenolens.viewer.overview import Overview
@@ -72,6 +73,7 @@ class Workbench:
         self.page = FeaturePage(self)
         self.selecting = Selecting(self)
         self.running = Running(self)
+        self.following = Following(self)
         self.weights = Weights(self)
         self.probing = Probing(self)
         self.dictionary = Dictionaries(self)

@@ -25,6 +25,7 @@ from napari_phenolens.widgets.chart_spread import SpreadChart
 from napari_phenolens.widgets.chart_volcano import VolcanoChart
 from napari_phenolens.widgets.how_tested import HowTested
 from napari_phenolens.widgets.parts import Connections, JobPump, hint, row, scrolled, undo_shortcuts
+from napari_phenolens.widgets.provisional import ProvisionalNote
 from napari_phenolens.widgets.tooltips import tip
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ class ChartsDock(QWidget):
         tip(self.how, "charts.how").clicked.connect(self._how)
         tip(self.save, "charts.save").clicked.connect(self._save)
         choice, told = row(self.which, self.save, stretch=0), row(self.about, self.how, stretch=0)
-        self.scroll = scrolled(choice, told, self.pages, spacing=3, last_grows=True)
+        provisional = ProvisionalNote(self.bench, self._connections)
+        self.scroll = scrolled(provisional, choice, told, self.pages, spacing=3, last_grows=True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.scroll)

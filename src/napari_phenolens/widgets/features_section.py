@@ -23,6 +23,7 @@ from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.feature_model import FeatureModel
 from napari_phenolens.widgets.feature_table import FeatureTable
 from napari_phenolens.widgets.parts import Connections, Section, hint, row, set_beside
+from napari_phenolens.widgets.provisional import ProvisionalNote
 from napari_phenolens.widgets.tooltips import tip
 from napari_phenolens.widgets.well_bars import WellBars
 from napari_phenolens.widgets.well_plot import WellPlot
@@ -68,6 +69,7 @@ class FeaturesSection(Section):
         self._build_table()
         self.plot = WellPlot()
         self.body.addWidget(self.empty)
+        self.body.addWidget(ProvisionalNote(bench, connections))
         self.body.addLayout(row(self.compare_button, self.which, self.export_button, self.page_button))
         self.body.addWidget(self.sides)
         self.body.addWidget(self.warnings)
@@ -99,6 +101,7 @@ class FeaturesSection(Section):
         self.model.said.connect(self._say)
         self.table.horizontalHeader().sectionClicked.connect(self._sort)
         self._sorted: tuple[int, Qt.SortOrder] | None = None
+        self._provisional = False  # whether the table on show is of a run that goes on
         self.table.selectionModel().currentRowChanged.connect(self._chosen)
 
     # ---- from the session ---------------------------------------------------------------------------------------
@@ -174,14 +177,25 @@ class FeaturesSection(Section):
         covariates = others is not None
         profiles = self.bench.comparing.profiles
         bars = None if profiles is None else WellBars(profiles, self.bench.session.roles)
+        refreshed = self._provisional and not covariates  # the same table with more wells: it stays as it was looked at
+        self._provisional = bool(comparison.about.get("provisional"))
+        columns, scroll = [c.key for c in self.model.columns], self.table.verticalScrollBar().value()
         self.model.set_table(comparison.features if others is None else others, bars)
-        self._sorted = None
-        self.table.horizontalHeader().setSortIndicatorShown(False)
-        self.table.fit_columns()
+        refreshed = refreshed and columns == [c.key for c in self.model.columns]
+        if refreshed and self._sorted is not None:
+            self.model.sort(*self._sorted)
+        else:
+            self._sorted = None
+            self.table.horizontalHeader().setSortIndicatorShown(False)
+        if not refreshed:
+            self.table.fit_columns()
         self.grouped.setEnabled(not covariates)
         self.hide_technical.setEnabled(not covariates)
         self._filter()
-        if not covariates:
+        if refreshed:
+            self._plot_values()
+            self.table.verticalScrollBar().setValue(scroll)
+        elif not covariates:
             self.bench.session.covariate = None
             self._feature()
 

@@ -82,7 +82,8 @@ class MapPanel(QWidget):
         events = bench.session.events
         for signal in (events.plate, events.run):
             connections.connect(signal, self._plate)
-        for signal in (events.roles, events.comparison, events.feature, events.score, events.colour_by):
+        coloured = (events.roles, events.comparison, events.feature, events.score, events.colour_by, events.provisional)
+        for signal in coloured:
             connections.connect(signal, self._colours)
         connections.connect(events.well, self._current)
         connections.connect(events.selected, self._selection)

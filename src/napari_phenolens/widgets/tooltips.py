@@ -6,6 +6,11 @@ from qtpy.QtWidgets import QWidget
 
 # key: (name for screen readers, tooltip)
 TIPS: dict[str, tuple[str, str]] = {
+    "provisional": (
+        "Provisional results",
+        "The run is not whole: some wells are missing, or were looked at in part of their fields.\n"
+        "All figures, ranks and colours here will change as the rest comes in.",
+    ),
     "plate.open": (
         "Open a plate folder",
         "Open the folder of a plate: TIFFs whose names carry well and channel, or an OME-Zarr plate.\n"

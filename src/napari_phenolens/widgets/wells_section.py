@@ -10,6 +10,7 @@ from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.large_map import open_large
 from napari_phenolens.widgets.map_panel import MapPanel, small_button
 from napari_phenolens.widgets.parts import Connections, Section, hint, row
+from napari_phenolens.widgets.provisional import ProvisionalNote
 from napari_phenolens.widgets.tooltips import tip
 
 _VIEWS = (
@@ -48,6 +49,7 @@ class WellsSection(Section):
             self.views[view] = button
         self.empty = hint("The wells appear here once a plate is open (step 1).")
         self.body.addWidget(self.empty)
+        self.body.addWidget(ProvisionalNote(bench, connections))
         self.body.addWidget(self.panel)
         self.body.addLayout(self.panel.marked)
         self.body.addLayout(row(QLabel("Picture"), *self.views.values()))

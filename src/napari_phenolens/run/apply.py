@@ -25,6 +25,7 @@ from napari_phenolens.run.field_tokens import TokenSettings
 from napari_phenolens.run.fit_tokens import align_to
 from napari_phenolens.run.json_file import write_json
 from napari_phenolens.run.layout import PLATEMAP_INDEX, RunPlan, create_arrays, open_arrays, well_rows
+from napari_phenolens.run.parts import leading_fields, part_tiles
 from napari_phenolens.run.pixels import fit_normalisation
 from napari_phenolens.run.reader import Run, open_run
 from napari_phenolens.run.source import BAD_FIELD, TokenSource, control_fields
@@ -162,7 +163,7 @@ def _apply(
         cancel=cancel,
         record=folder / "engine.json",
     )
-    bench = Bench(plate, own, settings, source)
+    bench = Bench(plate, own, settings, source, part_tiles(plate, settings))
     if known:
         if plan.tokens != source.key:
             raise RunError(f"{folder}: the plate's image files have changed since the run began; run into a new folder")
@@ -252,8 +253,9 @@ def _recentre(folder: Path, bench: Bench, lens: Lens, cancel: CancelCallback | N
         kept: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
         return kept
     total, count = np.zeros(lens.whitening.p), 0
-    places = control_fields(bench.plate, bench.controls, RECENTRE_FIELDS)
-    for _, _, seen in stream(bench, places, lens, lens.whitening.group_offset, cancel=cancel):
+    choose = leading_fields if bench.part else control_fields
+    places = choose(bench.plate, bench.controls, RECENTRE_FIELDS)
+    for _, _, seen in stream(bench, places, lens, lens.whitening.group_offset, cancel=cancel, part=bench.part):
         if isinstance(seen, Seen):
             total += lens.whitening(seen.units.tokens[seen.units.foreground]).sum(0, dtype=np.float64)
             count += int(seen.units.foreground.sum())
@@ -277,32 +279,58 @@ def _first_fields(plan: RunPlan, seconds: float, fields: int) -> int:
     return max(1, int(FIRST_PASS_SECONDS / (seconds * len(plan.wells))))
 
 
+def _first_parts(plan: RunPlan, bench: Bench, fields: int) -> tuple[int, int]:
+    """Give fields of each well in the first pass of a plate so big that it takes parts, and their tiles.
+
+    Where the machine is fast the first pass has whole fields (no tiles), or there is none (no fields).
+    """
+    engine, settings = bench.source.engine, bench.settings
+    for well, place in leading_fields(bench.plate, bench.controls or plan.wells, len(plan.wells)):
+        try:
+            image = settings.read(bench.plate.wells[well].fields[place])
+        except BAD_FIELD:
+            continue  # noted with its reason when its well is done
+        each = engine.probe(image, settings) * len(settings.plan_of(image).origins) / len(engine.devices)
+        if each * fields <= FIRST_PASS_SECONDS:
+            return 0, 0
+        whole = int(FIRST_PASS_SECONDS / 2 / (each * len(plan.wells)))  # the fit has had its time already
+        return (min(whole, plan.fields), 0) if whole and plan.fields > 1 else (1, bench.part)
+    return 0, 0
+
+
 def _stream(
     folder: Path, plan: RunPlan, bench: Bench, lens: Lens, shift: npt.NDArray[np.float32] | None,
     progress: ProgressCallback | None, cancel: CancelCallback | None,
 ) -> None:  # fmt: skip
-    """Do the wells that are not done: first a few fields of each on a big plate, then all."""
+    """Do the wells that are not done: first a few fields of each, or parts of them, on a big plate, then all."""
     arrays = open_arrays(folder, plan, "r+")
     total = sum(len(bench.plate.wells[w].fields) for w in plan.wells)
     done = _marks(folder)
-    began, first = time.monotonic(), plan.first_pass
+    began, first, part = time.monotonic(), plan.first_pass, int(plan.extra.get("first_tiles", 0))
 
-    def stage(wells: Sequence[str], do: Collection[str], most: int | None, label: str) -> None:
+    def stage(wells: Sequence[str], do: Collection[str], most: int | None, label: str, part: int = 0) -> None:
         """Do some of the wells; the whole list decides the batches."""
         counts = {w: min(len(bench.plate.wells[w].fields), most or plan.fields) for w in wells}
         report = Reporter(label, sum(counts[w] for w in do), progress)
         places = [(w, i) for w in wells for i in range(counts[w])]
-        found = stream(bench, places, lens, lens.whitening.group_offset, wanted=lambda p: p[0] in do, cancel=cancel)
+        found = stream(
+            bench, places, lens, lens.whitening.group_offset, wanted=lambda p: p[0] in do, cancel=cancel, part=part
+        )
         try:
             for well, fields in groupby(found, key=lambda each: each[0]):
                 result = _well(well, fields, plan, bench, lens, shift, report, cancel)
-                partial = counts[well] < len(bench.plate.wells[well].fields)
+                partial = part > 0 or counts[well] < len(bench.plate.wells[well].fields)
                 _write(folder, plan, arrays, well, result, partial=partial)
         finally:
             found.close()
 
     rest = [w for w in plan.wells if w not in done]
-    if rest and plan.fields > 1 and first == 0 and not done:
+    if rest and bench.part and first == 0 and not done:
+        first, part = _first_parts(plan, bench, total)
+        if first:
+            plan = replace(plan, first_pass=first, extra={**plan.extra, "first_tiles": part})
+            plan.save(folder)
+    elif rest and plan.fields > 1 and first == 0 and not done:
         # The speed of the first wells, controls where there are some, tells whether a first pass is worth it.
         probe = [w for w in bench.controls if w in rest][:1] or rest[:1]
         stage(probe, probe, None, "apply")
@@ -314,7 +342,7 @@ def _stream(
         rest = [w for w in rest if w not in probe]
     if first and rest:
         ordered = [w for w in bench.controls if w in plan.wells] + [w for w in plan.wells if w not in bench.controls]
-        stage(ordered, rest, first, "first pass")
+        stage(ordered, rest, first, "first pass", part)
     stage(plan.wells, [w for w in plan.wells if _is_partial(folder, w)] if first else rest, None, "apply")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from napari_phenolens import cell_card, cell_reference, compare, looks, open_run, report
+from napari_phenolens import cell_card, cell_reference, compare, looks, open_run, report, subpopulations
 from napari_phenolens.demo import DEMO_CONTROLS, DEMO_PERTURBED
 from napari_phenolens.export import ExportError, methods_paragraph
 
@@ -102,6 +102,28 @@ def test_the_card_is_that_of_python(page: Path, demo_with_cells: Path) -> None:
     text = unescape(page.read_text(encoding="utf-8"))
     assert card.text() in text
     assert methods_paragraph(run, compare(run, controls=DEMO_CONTROLS, perturbed=POSITIVE).attrs) in text
+
+
+def test_responders_and_escapers_are_those_of_python(page: Path, demo_with_cells: Path) -> None:
+    found = subpopulations(open_run(demo_with_cells), DEMO_CONTROLS, POSITIVE)
+    text = unescape(page.read_text(encoding="utf-8"))
+    part = text[text.index('id="responders"') :]
+    part = part[: part.index("<h2", 10)]
+    assert f"{found.escapers:.1%} still look like control" in part
+    assert f"control wells {found.false_positives:.1%} are so called, falsely" in part
+    assert "<svg" in part and found.well_values().note[:40] in part
+    heads = re.findall(r"<th\s[^>]*>([^<]*)", part)
+    rows = [re.findall(r"<td([^>]*)>(.*?)</td>", row) for row in re.findall(r"<tr>(<td.*?)</tr>", part)]
+    assert len(rows) == len(found.wells)
+    for row in rows:
+        expected = found.wells.loc[row[0][1]]
+        assert row[1][1] == ("perturbed" if expected["side"] == "counted" else "control")
+        for head, (flags, shown) in list(zip(heads, row, strict=True))[2:]:
+            value = expected[head.replace(" ", "_")]
+            given = re.search(r'data-v="([^"]*)"', flags)[1]  # type: ignore[index]
+            assert (given == "") == (value != value) and (given == "" or float(given) == value), head
+            assert (shown == "") == (given == "")
+    assert rows[0][1][1] == "perturbed"
 
 
 def test_the_command_writes_a_page_of_one_feature(demo_with_cells: Path, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
@@ -20,6 +19,8 @@ from napari_phenolens.export.atomic import written_whole
 from napari_phenolens.export.cell_figure import cell_picture
 from napari_phenolens.export.errors import ExportError
 from napari_phenolens.export.methods import CITATIONS, methods_paragraph
+from napari_phenolens.export.report_table import table_rows
+from napari_phenolens.export.responders import responders_table, responders_words
 from napari_phenolens.export.tables import lens_summary, plain
 from napari_phenolens.progress import CancelCallback, Progress, ProgressCallback, check_cancelled
 
@@ -29,32 +30,6 @@ if TYPE_CHECKING:
 TOP = 6  # features with a page of their own
 MOST_ROWS = 2000  # of the table of features; the rest is in `compare --out`
 EXAMPLES = 8
-COLUMNS = {
-    "feature": "The feature's number: which atom of the dictionary.",
-    "measurement": "What was measured, without the model.",
-    "name": "What a scientist called it.",
-    "effect": "Difference of the sides' well means over a moderated standard deviation.",
-    "effect_low": "95 % interval of the effect, from.",
-    "effect_high": "95 % interval of the effect, to.",
-    "q": "Share of false ones among the features up to here, over the features of this comparison.",
-    "p": "By relabelling the wells.",
-    "auroc": "How well the wells are parted: 0.5 not at all, 1 or 0 completely.",
-    "says": "What it goes with, by the concepts tested. A correlate, no cause.",
-    "zprime": "Z', with the perturbed wells as positive controls.",
-    "density": "Share of foreground patches where the feature is active.",
-    "group": "Features with one number move together: one phenotype.",
-    "technical": "Whether it follows row, column, edge, tile or field position among untreated wells.",
-    "nuisance": "Which of these.",
-    "count_linked": "Whether it goes with the number of cells.",
-}
-
-
-@dataclass(frozen=True)
-class _Cell:
-    text: str
-    number: float | str | None = None
-    link: str = ""
-    wide: bool = False
 
 
 def report(
@@ -165,6 +140,7 @@ class _Report:
             self.plate = None
             self.warnings.append(f"No pictures of cells: {error}")
         self._reference: Any = None
+        self._told: Any = None
 
     @property
     def ranked(self) -> pd.DataFrame:
@@ -271,15 +247,39 @@ class _Report:
         }
         return base64.b64encode(gallery_picture(crops, self.looks, roles=roles)).decode()
 
+    def looked(self) -> Any:
+        """Tell once what cells look like; None without a second side."""
+        from napari_phenolens.analysis import looks
+
+        if self._told is None and self.perturbed is not None:
+            self._told = looks(self.run, self.controls, self.perturbed, cancel=self.cancel)
+        return self._told
+
+    def responders(self) -> dict[str, Any] | None:
+        """Gather how many cells respond; None where no cells are stored, or they cannot be told apart."""
+        from napari_phenolens.analysis import subpopulations
+
+        if not self.run.has_cells:
+            return None
+        try:
+            found = subpopulations(self.run, self.controls, self.perturbed, found=self.looked(), cancel=self.cancel)
+        except AnalysisError as error:
+            self.warnings.append(f"Responders and escapers are not counted: {error}")
+            return None
+        caption = "Share of the cells that still look like control"
+        return {
+            "words": responders_words(found), "table": responders_table(found),
+            "map": self._map(found.well_values(), caption),
+        }  # fmt: skip
+
     def card(self, cell: int) -> dict[str, Any]:
         """Gather the card of a cell, with pictures of it and of its nearest cells."""
-        from napari_phenolens.analysis import cell_card, cell_crops, cell_reference, looks
+        from napari_phenolens.analysis import cell_card, cell_crops, cell_reference
 
         if self._reference is None:
-            told = (
-                None if self.perturbed is None else looks(self.run, self.controls, self.perturbed, cancel=self.cancel)
+            self._reference = cell_reference(
+                self.run, self.controls, self.perturbed, looks=self.looked(), cancel=self.cancel
             )
-            self._reference = cell_reference(self.run, self.controls, self.perturbed, looks=told, cancel=self.cancel)
         found = cell_card(self._reference, cell)
         picture = ""
         if self.plate is not None:
@@ -306,7 +306,9 @@ class _Report:
         compared = self.table is not None
         full = whole and compared
         features = self._features({page["anchor"] for page in pages}) if full else None
+        responders = self.responders() if full else None
         contents = [("plate", "Plate"), ("features", "Features")] if full else []
+        contents += [("responders", "Responders")] if responders else []
         contents += [("pages", "Leading features")] if pages else []
         contents += [("cells", "Cells")] if cards else []
         contents += [("tested", "How it was tested")] if compared else []
@@ -321,7 +323,7 @@ class _Report:
             title=f"{self.run.plate_name}: what the model sees",
             subtitle=f"{sides}Written {datetime.now():%Y-%m-%d} by napari-phenolens {__version__}.",
             version=__version__, contents=[*contents, ("methods", "Methods")], warnings=self.warnings, maps=maps,
-            features=features, covariates=self._covariates() if full else None, pages=pages,
+            responders=responders, features=features, covariates=self._covariates() if full else None, pages=pages,
             pages_title="The leading feature of each group" if full else "Features", cells=cards,
             tested=how_tested(self.about) if compared else [],
             methods=methods_paragraph(self.run, self.about if compared else None), citations=CITATIONS,
@@ -336,43 +338,9 @@ class _Report:
         words = "Ranked by the size of the effect. Click a heading to sort. "
         if len(ranked) > MOST_ROWS:
             words += f"The first {MOST_ROWS:,} of {len(ranked):,} features; the table of `phenolens compare` has all."
-        return _rows(table, words, anchors)
+        return table_rows(table, words, anchors)
 
     def _covariates(self) -> dict[str, Any] | None:
         assert self.table is not None
         rows = self.table[self.table["type"] == "covariate"].reset_index(names="measurement")
-        return _rows(rows, "", set()) if len(rows) else None
-
-
-def _rows(table: pd.DataFrame, words: str, anchors: set[str]) -> dict[str, Any]:
-    """Lay a table out: the columns that say something, numbers short with their full value beside them for sorting."""
-    names = [name for name in COLUMNS if name in table.columns and _says(table[name])]
-    numeric = {n: pd.api.types.is_numeric_dtype(table[n]) and not pd.api.types.is_bool_dtype(table[n]) for n in names}
-    heads = [{"name": n.replace("_", " "), "help": COLUMNS[n], "number": numeric[n]} for n in names]
-    rows = []
-    for values in table[names].astype(object).itertuples(index=False):
-        row = []
-        for name, value in zip(names, values, strict=True):
-            missing = value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value))
-            if not numeric[name]:
-                row.append(_Cell("" if missing else _words(value), wide=name == "says"))
-            elif name == "feature":
-                shown = f"F{int(value)}"
-                row.append(_Cell(shown, int(value), shown if shown in anchors else ""))
-            else:
-                row.append(
-                    _Cell("", "")
-                    if missing
-                    else _Cell(f"{float(value):.0f}" if name == "group" else f"{float(value):.3g}", repr(float(value)))
-                )
-        rows.append(row)
-    return {"heads": heads, "rows": rows, "words": words}
-
-
-def _words(value: Any) -> str:
-    return ("yes" if value else "") if isinstance(value, bool | np.bool_) else str(value)
-
-
-def _says(column: pd.Series) -> bool:
-    known = column.dropna()
-    return bool(len(known)) and not (known.astype(str) == "").all()
+        return table_rows(rows, "", set()) if len(rows) else None

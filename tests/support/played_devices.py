@@ -6,6 +6,7 @@ import threading
 
 import torch
 
+from napari_phenolens.dictionary import torch_products
 from napari_phenolens.encoders import load_encoder
 from napari_phenolens.run import fleet, lanes
 from napari_phenolens.run.lanes import Lane
@@ -66,6 +67,7 @@ def play(monkeypatch, module, name):
 
     real = lanes.open_lane
     monkeypatch.setattr(module, name, load)
+    monkeypatch.setattr(torch_products, "device_of", lambda name: torch.device("cpu"))
     monkeypatch.setattr(fleet, "resolve_devices", lambda device: tuple(device.split(",")))
     monkeypatch.setattr(fleet, "open_lane", lambda e, **k: real(e, **k) if e.device == "cpu" else Played(e, **k))
     return loaded, told

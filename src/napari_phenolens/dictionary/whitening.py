@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -248,7 +248,7 @@ class Whitening:
     @cached_property
     def _products(self) -> dict[str, Product]:
         """The product with the matrix by device, each brought there when it is first asked for."""
-        return {"cpu": lambda block: block @ self.matrix}
+        return {"cpu": partial(_product, self.matrix)}
 
     def __call__(self, x: ArrayLike, groups: ArrayLike | None = None, *, device: str = "cpu") -> NDArray[np.float32]:
         """Whiten tokens.
@@ -370,6 +370,10 @@ class Whitening:
             raise DictionaryError(
                 f"a saved whitening lacks {missing}; it was not written by Whitening.to_arrays"
             ) from None
+
+
+def _product(matrix: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    return rows @ matrix
 
 
 def _single(values: NDArray[np.float64]) -> NDArray[np.float64]:

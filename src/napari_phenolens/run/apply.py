@@ -18,6 +18,7 @@ from napari_phenolens.encoders import Encoder, load_encoder
 from napari_phenolens.lens import Lens, Normalisation, load_lens
 from napari_phenolens.progress import CancelCallback, ProgressCallback, check_cancelled
 from napari_phenolens.run.bench import Bench, Query, Reporter, sample_images
+from napari_phenolens.run.coding import Coding
 from napari_phenolens.run.devices import Device
 from napari_phenolens.run.engine import Engine
 from napari_phenolens.run.errors import RunError
@@ -304,6 +305,7 @@ def _stream(
 ) -> None:  # fmt: skip
     """Do the wells that are not done: first a few fields of each, or parts of them, on a big plate, then all."""
     arrays = open_arrays(folder, plan, "r+")
+    coding = Coding(lens, bench.source.engine)
     total = sum(len(bench.plate.wells[w].fields) for w in plan.wells)
     done = _marks(folder)
     began, first, part = time.monotonic(), plan.first_pass, int(plan.extra.get("first_tiles", 0))
@@ -318,7 +320,7 @@ def _stream(
         )
         try:
             for well, fields in groupby(found, key=lambda each: each[0]):
-                result = _well(well, fields, plan, bench, lens, shift, report, cancel)
+                result = _well(well, fields, plan, bench, lens, coding, shift, report, cancel)
                 partial = part > 0 or counts[well] < len(bench.plate.wells[well].fields)
                 _write(folder, plan, arrays, well, result, partial=partial)
         finally:
@@ -353,10 +355,10 @@ def _is_partial(folder: Path, well: str) -> bool:
 
 def _well(
     well: str, fields: Iterable[tuple[str, int, Seen | Exception]], plan: RunPlan, bench: Bench, lens: Lens,
-    shift: npt.NDArray[np.float32] | None, report: Reporter, cancel: CancelCallback | None,
+    coding: Coding, shift: npt.NDArray[np.float32] | None, report: Reporter, cancel: CancelCallback | None,
 ) -> WellResult:  # fmt: skip
     """Code one well's fields; those that fail are noted, and the well goes on."""
-    builder = WellBuilder(plan, lens, shift)
+    builder = WellBuilder(plan, lens, shift, coding, plan.wells.index(well))
     for _, place, seen in fields:
         check_cancelled(cancel)
         field = bench.plate.wells[well].fields[place]

@@ -136,10 +136,7 @@ class Lane:
 
     def relieve(self) -> None:
         """Give back cached memory, after the device ran out of it."""
-        if self.where.type == "cuda":
-            torch.cuda.empty_cache()
-        elif self.where.type == "mps":
-            torch.mps.empty_cache()
+        relieve(self.where.type)
 
 
 class CpuLane(Lane):
@@ -161,6 +158,14 @@ class CpuLane(Lane):
 def open_lane(encoder: Encoder, *, compiled: bool = False) -> Lane:
     """Give the lane of an encoder's device."""
     return (CpuLane if encoder.device.startswith("cpu") else Lane)(encoder, compiled=compiled)
+
+
+def relieve(kind: str) -> None:
+    """Give back memory that torch keeps at hand on devices of a kind."""
+    if kind == "cuda":
+        torch.cuda.empty_cache()
+    elif kind == "mps":
+        torch.mps.empty_cache()
 
 
 def is_out_of_memory(error: BaseException) -> bool:

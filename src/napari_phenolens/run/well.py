@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_phenolens.lens import Lens
+from napari_phenolens.run.coding import Coding
 from napari_phenolens.run.layout import BEST, RunPlan
 from napari_phenolens.run.sketch import ACTIVATION_BINS, ALIGNMENT_BINS, activation_bin, alignment_bin
 from napari_phenolens.run.units import Scene, Units
@@ -48,10 +49,17 @@ class WellBuilder:
         Whitening and dictionary.
     recentre : ndarray, optional
         ``(p,)`` mean of this plate's whitened control tokens, taken off.
+    coding : Coding, optional
+        What whitens and codes with the lens; default: the CPU.
+    number : int
+        The well's place on the plate: of several GPUs it decides which whitens and codes.
     """
 
-    def __init__(self, plan: RunPlan, lens: Lens, recentre: Floats | None) -> None:
+    def __init__(
+        self, plan: RunPlan, lens: Lens, recentre: Floats | None, coding: Coding | None = None, number: int = 0
+    ) -> None:
         self.plan, self.lens, self.recentre = plan, lens, recentre
+        self.coding, self.number = coding or Coding(lens), number
         n, f, m = plan.patches, plan.fields, plan.features
         index = np.uint16 if m <= 65536 else np.uint32
         self.result = WellResult(
@@ -81,14 +89,14 @@ class WellBuilder:
         arrays, n, m = self.result.arrays, self.plan.patches, self.plan.features
         count = len(units.tokens)
         slot = slice(place * n, place * n + count)
-        white = self.lens.whitening(units.tokens)
+        white = self.coding.whiten(units.tokens, self.number)
         if self.recentre is not None:
             white = white - self.recentre
         kept = np.flatnonzero(units.foreground)
         index = np.zeros((count, self.plan.k), np.int32)
         value = np.zeros((count, self.plan.k), np.float32)
         if len(kept):
-            index[kept], value[kept] = self.lens.dictionary.encode(white[kept])
+            index[kept], value[kept] = self.coding.encode(white[kept], self.number)
         # What is summed is what is stored: a reader that sums the stored codes finds the same profile.
         stored = value.astype(np.float16)
         value = stored.astype(np.float32)

@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from napari_phenolens.analysis.looks import looks
     from napari_phenolens.analysis.phenotype import phenotype
     from napari_phenolens.analysis.position_effects import position_effects
+    from napari_phenolens.analysis.regions import region_features
     from napari_phenolens.analysis.similar import similar_features
     from napari_phenolens.analysis.subpopulations import subpopulations
     from napari_phenolens.encoders import list_encoders as encoders
     from napari_phenolens.lens import Lens, load_lens
     from napari_phenolens.plate import open_plate
-    from napari_phenolens.run import add_cells, apply_lens, contrasts_tried, estimate, fit_lens, open_run
+    from napari_phenolens.run import add_cells, apply_lens, contrasts_tried, estimate, fit_lens, open_run, put_cells
 
 __version__ = "0.1.0"
 
@@ -62,6 +63,8 @@ _HOME = {
     "open_run": "run",
     "phenotype": "analysis",
     "position_effects": "analysis",
+    "put_cells": "run",
+    "region_features": "analysis",
     "report": "export",
     "similar_features": "analysis",
     "subpopulations": "analysis",
@@ -96,6 +99,8 @@ __all__ = [
     "open_run",
     "phenotype",
     "position_effects",
+    "put_cells",
+    "region_features",
     "report",
     "similar_features",
     "subpopulations",

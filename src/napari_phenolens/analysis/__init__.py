@@ -29,6 +29,7 @@ from napari_phenolens.analysis.phenotype import Phenotype, phenotype
 from napari_phenolens.analysis.position import tile_position_share
 from napari_phenolens.analysis.position_effects import position_effects
 from napari_phenolens.analysis.similar import ActivitySample, activity_sample, similar_features
+from napari_phenolens.analysis.regions import region_features
 from napari_phenolens.analysis.split_half import (
     SplitHalf,
     Transfer,
@@ -93,6 +94,7 @@ __all__ = [
     "position_effects",
     "resample_weights",
     "say_dose",
+    "region_features",
     "separate_many",
     "separation",
     "shift_share",

@@ -140,18 +140,11 @@ def _by_concept(run: Any, concept: str) -> tuple[Bools, Bools, str]:
 
 def _in_region(run: Any, well: str, field: Any, polygon: npt.ArrayLike) -> tuple[Bools, Bools]:
     """Which cells are of a field, and which of them have their centre inside a polygon."""
-    from napari_phenolens.analysis.places import find_field
+    from napari_phenolens.analysis.places import find_field, inside_polygon
 
-    corners = np.asarray(polygon, np.float64)
-    if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3:
-        raise AnalysisError(
-            f"a region in {well} is an array {corners.shape}; give three corners or more, (y, x) in field pixels"
-        )
     place = find_field(run, well, field)
     table = run.cells()
     here = ((table["well"] == place.well) & (table["field"].astype(str) == place.field)).to_numpy()
-    from skimage.measure import points_in_poly
-
     inside = here.copy()
-    inside[here] = points_in_poly(table.loc[here, ["y", "x"]].to_numpy(dtype=np.float64), corners)
+    inside[here] = inside_polygon(polygon, table.loc[here, ["y", "x"]].to_numpy(dtype=np.float64), place.well)
     return here, inside

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_phenolens.analysis.errors import AnalysisError
-from napari_phenolens.analysis.protocol import Floats, RunLike
+from napari_phenolens.analysis.protocol import Bools, Floats, RunLike
 
 
 def check_well(run: RunLike, well: str) -> str:
@@ -78,6 +78,24 @@ def area_weights(y: npt.NDArray[np.intp], x: npt.NDArray[np.intp], scale: float,
     rows = np.minimum(((y + 0.5) // scale).astype(np.intp), h - 1)
     columns = np.minimum(((x + 0.5) // scale).astype(np.intp), w - 1)
     return np.bincount(rows * w + columns, minlength=h * w) / len(y)
+
+
+def inside_polygon(corners: npt.ArrayLike, points: Floats, well: str) -> Bools:
+    """Tell which points lie in a polygon, both (n, 2), (y, x) in field pixels.
+
+    Raises
+    ------
+    AnalysisError
+        Where these are no corners of a polygon.
+    """
+    from skimage.measure import points_in_poly
+
+    polygon = np.asarray(corners, np.float64)
+    if polygon.ndim != 2 or polygon.shape[1] != 2 or len(polygon) < 3:
+        raise AnalysisError(
+            f"a region in {well} is an array {polygon.shape}; give three corners or more, (y, x) in field pixels"
+        )
+    return np.asarray(points_in_poly(points, polygon), np.bool_)
 
 
 def check_feature(run: RunLike, feature: int) -> int:

@@ -33,6 +33,11 @@ def position(text: str) -> tuple[float, float]:
     return y, x
 
 
+def corners(text: str) -> list[tuple[float, float]]:
+    """Read ``Y,X;Y,X;...``, the corners of a polygon in field pixels."""
+    return [position(part) for part in text.split(";") if part.strip()]
+
+
 def sparsity(text: str | None) -> tuple[int, int] | None:
     """Read ``J,L``: rounds, and atoms a round."""
     if text is None:

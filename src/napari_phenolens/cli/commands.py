@@ -47,6 +47,7 @@ from napari_phenolens.cli.outcome import cancel_on_interrupt, exit_codes, warn
 from napari_phenolens.cli.phenotype import phenotype
 from napari_phenolens.cli.plate_map import platemap
 from napari_phenolens.cli.progress import show_progress
+from napari_phenolens.cli.regions import region
 from napari_phenolens.cli.report import report
 
 if TYPE_CHECKING:
@@ -429,6 +430,7 @@ app.command()(similar)
 app.command()(phenotype)
 app.command()(platemap)
 app.command()(positions)
+app.command()(region)
 app.command()(report)
 app.command()(subpopulations)
 app.add_typer(dictionary)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_phenolens.cli import output
+from napari_phenolens.cli import arguments, output
 from napari_phenolens.cli.options import AsJson, RunControls, RunFolder
 from napari_phenolens.cli.outcome import exit_codes
 
@@ -127,7 +127,7 @@ def distinguish(
     import napari_phenolens
 
     run = napari_phenolens.open_run(run_folder)
-    drawn = None if region is None or well is None else (well, field, _corners(region))
+    drawn = None if region is None or well is None else (well, field, arguments.corners(region))
     table = napari_phenolens.distinguish(run, cells, concept=concept, region=drawn, against=against)
     _write(table, out)
     if as_json:
@@ -173,9 +173,3 @@ def _numbers(text: str | None) -> list[int] | None:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise typer.BadParameter(f"{text!r} are no features: give whole numbers, such as 17,40") from None
-
-
-def _corners(text: str) -> list[tuple[float, float]]:
-    from napari_phenolens.cli.arguments import position
-
-    return [position(part) for part in text.split(";") if part.strip()]

@@ -50,6 +50,7 @@ def as_python(bench: Workbench) -> str:
         lines.append(f"plate = {_plate(bench)}")
     lines += _comparison(bench)
     if s.well is not None:
+    lines += _region(bench)
         lines += ["", f"well = {s.well!r}", *_heatmaps(bench), *_viewer(bench)]
     return "\n".join(lines) + "\n"
 
@@ -94,6 +95,20 @@ def _comparison(bench: Workbench) -> list[str]:
 def _heatmaps(bench: Workbench) -> list[str]:
     s = bench.session
     filled = [slot for slot in s.slots if _told(bench, slot)]
+def _region(bench: Workbench) -> list[str]:
+    """Compare the region whose features are listed."""
+    about = getattr(bench.session.explanation, "attrs", {})
+    if "region" not in about:
+        return []
+    drawn = pprint.pformat(about["region"], width=WIDTH, compact=True)
+    return [
+        "",
+        "# What tells the patches of a drawn region from others: drawn after looking, so there is no p.",
+        f"region = {drawn}",
+        f"print(ph.region_features(run, region, against={about['against']!r}).head(20))",
+    ]
+
+
     several = s.view == "well"
     lines = [] if several else [f"field = {s.field_name!r}"]
     if s.run is None or not filled or s.well not in s.run.wells:

@@ -62,7 +62,7 @@ class Picking:
             return
         if s.view == "field" and (not self.enabled or s.run is None):
             return
-        if not self._ours_active():
+        if not self._ours_active() or self.bench.regions.drawing:
             return
         start = np.asarray(event.pos, dtype=float)
         yield

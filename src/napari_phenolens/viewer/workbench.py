@@ -48,6 +48,7 @@ class Workbench:
         from napari_phenolens.viewer.running import Running
         from napari_phenolens.viewer.saving import Saving
         from napari_phenolens.viewer.scoring import Scoring
+        from napari_phenolens.viewer.regions import Regions
         from napari_phenolens.viewer.selecting import Selecting
         from napari_phenolens.viewer.showing import Showing
         from napari_phenolens.viewer.weights import Weights
@@ -83,6 +84,7 @@ class Workbench:
         self.saving = Saving(self)
         self.jobs.failed.connect(self._on_failed)
 
+        self.regions = Regions(self)
     def _on_failed(self, _job: Any, problem: Any) -> None:
         self.session.problem = problem
         self.session.status = f"{problem.title} did not work: {problem.message}"

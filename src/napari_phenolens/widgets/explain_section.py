@@ -1,4 +1,4 @@
-"""Step 8: a click on the cells, and the features of that place."""
+"""Step 8: a click on the cells, and the features of that place; or a region drawn on them, and the features of it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,20 @@ from typing import Any
 
 import pandas as pd
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
-from qtpy.QtWidgets import QAbstractItemView, QCheckBox, QHeaderView, QPushButton, QTableView, QWidget
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QCheckBox,
+    QComboBox,
+    QHeaderView,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QTableView,
+    QWidget,
+)
 
 from napari_phenolens.viewer import cell_page, compat
+from napari_phenolens.viewer.regions import CONTROL, REST
 from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.parts import Connections, Section, hint, row
 from napari_phenolens.widgets.tooltips import tip
@@ -17,6 +28,10 @@ _COLUMNS = (
     ("feature", "Feature", "The feature's number."),
     ("activation", "Activation", "The feature's value at this place."),
     ("share", "Share", "How much of what the features say of this place is this feature."),
+    ("auroc", "AUROC", "Chance that the feature is stronger in a patch of the region than in another one."),
+    ("effect", "Effect", "Region minus the others, in standard deviations of single patches."),
+    ("inside", "In region", "Mean activation of the region's patches."),
+    ("outside", "Others", "Mean activation of the patches that it is held against."),
     ("percentile", "Percentile", "The percentile of this value among all foreground patches of the control wells."),
     ("well_z", "Well z", "The well's mean of this feature, in standard deviations of the control wells."),
 )
@@ -78,14 +93,14 @@ class PlaceModel(QAbstractTableModel):
             return f"{value:.0%}"
         if key == "percentile":
             return f"{value:.1f} %"
-        return f"{value:+.1f}" if key == "well_z" else f"{value:.3f}"
+        return f"{value:+.1f}" if key in ("well_z", "effect") else f"{value:.3f}"
 
 
 class ExplainSection(Section):
     """What is at a place."""
 
     def __init__(self, bench: Workbench, connections: Connections, parent: QWidget | None = None) -> None:
-        super().__init__("8  Explain a place", parent)
+        super().__init__("8  Explain a place or a region", parent)
         self.bench = bench
         self.enabled = QCheckBox("Click on the cells to explain a place")
         self.enabled.setChecked(bench.picking.enabled)
@@ -107,6 +122,16 @@ class ExplainSection(Section):
         self.cell = QPushButton("Explain the cell…")
         tip(self.cell, "explain.cell").clicked.connect(lambda: compat.open_dock(bench.viewer, cell_page.DOCK))
         self.body.addLayout(row(self.enabled, self.cell, stretch=0))
+        self.draw, self.compare, self.against = QPushButton("Draw a region"), QPushButton("Compare"), QComboBox()
+        for words, side in (("the rest of the field", REST), ("control wells", CONTROL)):
+            self.against.addItem(words, side)
+        tip(self.against, "explain.against")
+        tip(self.draw, "explain.draw").clicked.connect(lambda: bench.attempt("Drawing", bench.regions.draw))
+        tip(self.compare, "explain.compare").clicked.connect(
+            lambda: bench.attempt("Comparing the region", bench.regions.compare, self.against.currentData())
+        )
+        self.against.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # never widens the dock
+        self.body.addLayout(row(self.draw, QLabel("vs"), self.against, self.compare, stretch=2))
         self.body.addWidget(self.text)
         self.body.addWidget(self.table)
         events = bench.session.events
@@ -131,8 +156,11 @@ class ExplainSection(Section):
             self.set_summary("")
             return
         notes = [str(note) for note in table.attrs.get("notes", ())]
-        where = f"{s.well}, y {s.place[0]}, x {s.place[1]}" if s.place is not None else f"{s.well}"
-        if not len(table):
+        region = str(table.attrs.get("where", ""))
+        where = f"{s.well}, y {s.place[0]}, x {s.place[1]}" if s.place is not None else region or f"{s.well}"
+        if region:
+            notes.insert(0, f"{where[0].upper()}{where[1:]}: the features that tell it from the others, ranked.")
+        elif not len(table):
             notes.insert(0, "No feature is active here; click on a cell.")
         else:
             notes.insert(0, f"{where}: {len(table)} features. They say what looks alike, not what causes it.")

@@ -343,6 +343,20 @@ TIPS: dict[str, tuple[str, str]] = {
         "The plate map's column that names compounds. Left alone, the one called compound, drug, ... is taken.",
     ),
     "contrasts.list": (
+    "explain.draw": (
+        "Draw a region",
+        "Draw round patches with the mouse held down; several regions of the field count as one. The layer Region has\n"
+        "napari's tools for polygons, moving and deleting. A Shapes layer of your own that is chosen counts instead.",
+    ),
+    "explain.against": (
+        "What the region is held against",
+        "The other patches of this field, or patches of the control wells.",
+    ),
+    "explain.compare": (
+        "Compare the region",
+        "List the features that tell the region's patches from the others. It was drawn after looking, so there is no\n"
+        "p and no q; the run counts it among the contrasts that were tried.",
+    ),
         "Contrasts kept",
         "Every comparison made on this run since it was opened. Click one to show it in table and charts.",
     ),

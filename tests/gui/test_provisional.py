@@ -54,6 +54,12 @@ def test_a_table_that_fills_in_keeps_order_choice_and_place(opened: Any) -> None
     now = section.table.currentIndex()
     assert int(section.model.value(now.row(), "feature")) == chosen
     assert scroll.value() == place
+    section.which.setCurrentIndex(1)
+    s.comparison = replace(first, features=table)
+    assert section.which.currentIndex() == 1 and section.model.column_of("covariate") == 0
+    section.which.setCurrentIndex(0)
+    section._sort(column)
+    kept = section._sorted
     s.comparison = replace(s.comparison, about={})  # the whole run's table: still the same one to look at
     assert section._sorted == kept
     s.comparison = replace(s.comparison)  # another comparison begins with its own ranking

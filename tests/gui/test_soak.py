@@ -213,6 +213,8 @@ def test_random_hands_do_no_harm(desk: Any, qtbot: Any) -> None:
     hands = RandomHands(desk.docks, rng)
     bench = desk.bench
     unforeseen: list[str] = []
+    said: list[str] = []
+    bench.session.events.provisional.connect(said.append)
     bench.jobs.failed.connect(lambda _job, problem: problem.details and unforeseen.append(problem.details))
     start = time.monotonic()
     sizes: list[tuple[float, float]] = []
@@ -251,5 +253,6 @@ def test_random_hands_do_no_harm(desk: Any, qtbot: Any) -> None:
     third = max(1, len(second) // 3)
     before, after = statistics.median(second[:third]), statistics.median(second[-third:])
     print(f"{steps} actions in {SECONDS:.0f} s; {before:.0f} MB at half time, {after:.0f} MB at the end")
+    print(f"{sum(map(bool, said))} looks at a run that went on")
     print(f"slowest: {slowest[0]:.1f} s, {slowest[1]}")
     assert after < (1 + GROWTH) * before, f"{before:.0f} MB at half time, {after:.0f} MB at the end"

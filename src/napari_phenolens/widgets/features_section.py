@@ -125,7 +125,8 @@ class FeaturesSection(Section):
                 0, f"Features ({len(comparison.features):,})" if comparison is not None else "Features"
             )
             self.which.model().item(1).setEnabled(comparison is not None and comparison.covariates is not None)
-            self.which.setCurrentIndex(0)
+            if not self._provisional or comparison is None or comparison.covariates is None:
+                self.which.setCurrentIndex(0)
         notes = comparison.warnings if comparison is not None else ()
         self.warnings.setVisible(bool(notes))
         self.more.setVisible(len(notes) > 1)

@@ -74,6 +74,10 @@ class CellsRun:
         whole = 3.0 * (0.8 * told / size + 0.6 * self.left)  # 0.8 of every token is said by its features
         return np.kron(whole.reshape(3, 3, -1), np.ones((2, 2, 1))).astype(np.float32)
 
+    def patch_tokens(self, well: str, field: Any, patches: np.ndarray, cancel: Any = None) -> np.ndarray:
+        whole = self.tokens(well, field)
+        return whole.reshape(-1, whole.shape[-1])[patches]
+
 
 @pytest.fixture(scope="module")
 def reference() -> Any:

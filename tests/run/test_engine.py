@@ -57,6 +57,13 @@ def test_alignment_averages_exactly_to_the_profile(finished):
     np.testing.assert_allclose(per_well, sums / units, atol=2e-4)
 
 
+def test_tokens_of_some_patches_are_those_of_the_field(finished):
+    whole = finished.tokens("B02", 0)
+    patches = np.array([0, 3, whole.shape[0] * whole.shape[1] - 1])
+    some = finished.patch_tokens("B02", 0, patches)
+    np.testing.assert_allclose(some, whole.reshape(-1, whole.shape[-1])[patches], atol=1e-4)
+
+
 def test_strength_is_the_norm_of_the_whitened_tokens(finished):
     tokens = finished.tokens("B02", 0)
     np.testing.assert_allclose(finished.strength("B02", 0), np.linalg.norm(tokens, axis=2), rtol=2e-3)

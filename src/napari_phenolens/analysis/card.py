@@ -262,21 +262,19 @@ def _embedding(
     if run.unit != "patch":
         notes.append(f"no alignment and no share explained: the unit of this run is the {run.unit}, not the patch")
         return None, None
-    try:
-        asked = {} if cancel is None else {"cancel": cancel}
-        tokens = np.asarray(run.tokens(well, name, **asked), np.float64)
-    except (PhenoLensError, OSError) as error:
-        notes.append(f"no alignment and no share explained: {error}")
-        return None, None
     y0, x0, y1, x1 = (int(row[c]) for c in ("y0", "x0", "y1", "x1"))
     y, x = np.nonzero(run.cell_labels(well, name)[y0:y1, x0:x1] == int(row["label"]))
     if not len(y):
         notes.append("no alignment and no share explained: the stored label image has no pixel of this cell")
         return None, None
-    scale = float(run.field_row(well, name)["scale"])
-    weights = area_weights(y + y0, x + x0, scale, tokens.shape[:2])
+    at = run.field_row(well, name)
+    weights = area_weights(y + y0, x + x0, float(at["scale"]), (int(at["h"]), int(at["w"])))
     patches = np.flatnonzero(weights)
-    here = tokens.reshape(-1, tokens.shape[-1])[patches]
+    try:
+        here = np.asarray(run.patch_tokens(well, name, patches, cancel), np.float64)
+    except (PhenoLensError, OSError) as error:
+        notes.append(f"no alignment and no share explained: {error}")
+        return None, None
     seen = np.asarray(run.foreground(well, name), bool).ravel()[patches]
     norm = np.linalg.norm(here, axis=1)
     seen &= norm > 0

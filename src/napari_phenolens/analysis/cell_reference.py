@@ -28,6 +28,9 @@ class LabelledRun(CellRun, Protocol):
     def cell_labels(self, well: str, field: Any = None) -> npt.NDArray[np.int32]:
         """Label image of a field, (Y, X)."""
 
+    def patch_tokens(self, well: str, field: Any, patches: Ints, cancel: Any = None) -> npt.NDArray[Any]:
+        """Whitened tokens of some patches of a field, (n, p)."""
+
 
 @dataclass(frozen=True, eq=False)
 class CellReference:

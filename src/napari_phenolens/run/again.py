@@ -36,6 +36,17 @@ def whitened_tokens(run: Run, well: str, place: int, cancel: CancelCallback | No
     return field_values(run, well, place, None, _whiten, cancel)
 
 
+def tokens_of_patches(
+    run: Run, well: str, place: int, patches: npt.NDArray[np.intp], cancel: CancelCallback | None = None
+) -> Floats:
+    """Give the whitened tokens of some patches of a field alone, ``(n, p)``: a cell has few, a field thousands."""
+
+    def chosen(run: Run, tokens: Floats, _tiles: TilePlan) -> Floats:
+        return _white(run, tokens.reshape(-1, tokens.shape[-1])[patches])
+
+    return field_values(run, well, place, None, chosen, cancel)
+
+
 def field_values(
     run: Run, well: str, place: int, stride: int | None, values: Values, cancel: CancelCallback | None = None
 ) -> Floats:
@@ -191,10 +202,14 @@ def _placed(run: Run, tokens: Floats, tiles: TilePlan) -> Floats:
 def _whiten(run: Run, tokens: Floats, tiles: TilePlan) -> Floats:
     """Whiten a field's tokens ``(h, w, d)`` as the run does, to ``(h, w, p)``."""
     h, w = tiles.grid
-    white = run.lens.whitening(tokens.reshape(h * w, -1))
+    return _white(run, tokens.reshape(h * w, -1)).reshape(h, w, -1)
+
+
+def _white(run: Run, tokens: Floats) -> Floats:
+    white = run.lens.whitening(tokens)
     if run.plan.recentre:
         white = white - np.load(run.path / "recentre.npy", allow_pickle=False)
-    return np.asarray(white, np.float32).reshape(h, w, -1)
+    return np.asarray(white, np.float32)
 
 
 def _read(run: Run, well: str, place: int) -> npt.NDArray[Any]:

@@ -228,6 +228,14 @@ class Run(OverWells, CellReader):
             return finer_tokens(self, name, place, stride, cancel)
         return whitened_tokens(self, name, place, cancel)
 
+    def patch_tokens(
+        self, well: str, field: str | int | None, patches: npt.NDArray[np.intp], cancel: CancelCallback | None = None
+    ) -> Floats:
+        """Give the whitened tokens of some patches of a field (row by row), ``(n, p)``; else as `tokens`."""
+        from napari_phenolens.run.again import tokens_of_patches
+
+        return tokens_of_patches(self, self._well(well), int(self.field_row(well, field)["place"]), patches, cancel)
+
     @cached_property
     def channels_apart(self) -> bool:
         """Whether each channel's part of a token is known, see `napari_phenolens.run.channel_parts`."""

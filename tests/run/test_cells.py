@@ -13,7 +13,7 @@ import pytest
 import tifffile
 from miniplate import arrays_of
 
-from napari_phenolens import add_cells, explain, heatmap, open_run, put_cells
+from napari_phenolens import add_cells, cell_card, cell_reference, explain, heatmap, open_run, put_cells
 from napari_phenolens.cells import CellSegmentation
 from napari_phenolens.errors import Cancelled
 from napari_phenolens.run import RunError, default_segmentation
@@ -297,6 +297,11 @@ def test_labels_of_one_field_can_be_the_first_cells(run):
     assert run.cell_source == {"kind": "fields"}
     with pytest.raises(RunError, match=r"A01: the cells of field 1 are not stored"):
         run.cell_at("A01", "1", (15, 25))
+    # no control well has cells: a card tells the features, and no percentiles
+    card = cell_card(cell_reference(run, ["A01", "A02"]), 0, tokens=False)
+    assert len(card.features) and card.features["percentile"].isna().all() and card.missing.empty
+    assert "0 control cells: too few for percentiles and z" in card.notes
+    assert any("those of labels" in note for note in card.notes)
     with pytest.raises(RunError, match="holds other cells"):
         add_cells(run, labels=squares)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from napari_phenolens.analysis.blocks import block_table, blocks
 from napari_phenolens.analysis.bootstrap import Interval, bootstrap_wells, percentile_interval, resample_weights
-from napari_phenolens.analysis.card import CellCard, cell_card
+from napari_phenolens.analysis.card import CellCard, cell_card, with_tokens
 from napari_phenolens.analysis.cell_crops import CellCrop, cell_crops
 from napari_phenolens.analysis.cell_reference import CellReference, cell_reference
 from napari_phenolens.analysis.compare import compare
@@ -21,6 +21,7 @@ from napari_phenolens.analysis.family import family
 from napari_phenolens.analysis.gallery import Crop, gallery
 from napari_phenolens.analysis.heatmap import Heatmap, heatmap
 from napari_phenolens.analysis.histogram import feature_histogram
+from napari_phenolens.analysis.kept_concepts import kept_concepts
 from napari_phenolens.analysis.lens_comparison import LensComparison, compare_lenses
 from napari_phenolens.analysis.lens_report import DictionaryReport, dictionary_report
 from napari_phenolens.analysis.looks import Looks, looks
@@ -28,8 +29,8 @@ from napari_phenolens.analysis.metrics import METRICS, Metric
 from napari_phenolens.analysis.phenotype import Phenotype, phenotype
 from napari_phenolens.analysis.position import tile_position_share
 from napari_phenolens.analysis.position_effects import position_effects
-from napari_phenolens.analysis.similar import ActivitySample, activity_sample, similar_features
 from napari_phenolens.analysis.regions import region_features
+from napari_phenolens.analysis.similar import ActivitySample, activity_sample, similar_features
 from napari_phenolens.analysis.split_half import (
     SplitHalf,
     Transfer,
@@ -88,13 +89,14 @@ __all__ = [
     "gallery",
     "heatmap",
     "how_tested",
+    "kept_concepts",
     "looks",
     "percentile_interval",
     "phenotype",
     "position_effects",
+    "region_features",
     "resample_weights",
     "say_dose",
-    "region_features",
     "separate_many",
     "separation",
     "shift_share",
@@ -106,5 +108,6 @@ __all__ = [
     "transfer",
     "treatment_selectivity",
     "well_values",
+    "with_tokens",
     "withhold_p",
 ]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_phenolens.errors import PhenoLensError
+from napari_phenolens.viewer.copying_cells import cell_lines
 from napari_phenolens.viewer.images import role_of
 from napari_phenolens.viewer.overlays import overlay_name
 from napari_phenolens.viewer.session import PHENOTYPE, SlotState
@@ -49,8 +50,10 @@ def as_python(bench: Workbench) -> str:
     if s.plate is not None:
         lines.append(f"plate = {_plate(bench)}")
     lines += _comparison(bench)
-    if s.well is not None:
+    if s.run is not None:
+        lines += cell_lines(bench, _names)
     lines += _region(bench)
+    if s.well is not None:
         lines += ["", f"well = {s.well!r}", *_heatmaps(bench), *_viewer(bench)]
     return "\n".join(lines) + "\n"
 
@@ -92,9 +95,6 @@ def _comparison(bench: Workbench) -> list[str]:
     ]
 
 
-def _heatmaps(bench: Workbench) -> list[str]:
-    s = bench.session
-    filled = [slot for slot in s.slots if _told(bench, slot)]
 def _region(bench: Workbench) -> list[str]:
     """Compare the region whose features are listed."""
     about = getattr(bench.session.explanation, "attrs", {})
@@ -109,6 +109,9 @@ def _region(bench: Workbench) -> list[str]:
     ]
 
 
+def _heatmaps(bench: Workbench) -> list[str]:
+    s = bench.session
+    filled = [slot for slot in s.slots if _told(bench, slot)]
     several = s.view == "well"
     lines = [] if several else [f"field = {s.field_name!r}"]
     if s.run is None or not filled or s.well not in s.run.wells:

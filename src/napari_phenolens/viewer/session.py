@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from psygnal import SignalGroupDescriptor
 
+from napari_phenolens.viewer.cell_source import CellSource
 from napari_phenolens.viewer.undo import UndoStack
 
 if TYPE_CHECKING:
@@ -103,6 +104,10 @@ _BY_IDENTITY = {
         "blocks",
         "dictionary",
         "licence",
+        "cell_preview",
+        "words",
+        "responders",
+        "told_apart",
     )
 }
 
@@ -150,6 +155,13 @@ class Session:
     cells: int | None = None  # so many are stored with the run; None: none, or not counted yet
     cell: Any = None  # cell_page.CellPage: the clicked cell, while a dock shows it
     kept_cells: tuple[int, ...] = ()  # for the report
+    cell_source: CellSource = field(default_factory=CellSource)  # where cells are to come from
+    previewing: bool = False  # the cells of the field on show are found with each change of that
+    cell_preview: Any = None  # cell_finding.CellPreview
+    words: Any = None  # wording.Words: the features of this run in words
+    responders: Any = None  # responding.Responders: what was counted
+    responders_shown: bool = True  # over the cells of the field on show
+    told_apart: Any = None  # telling_apart.ToldApart: the features that tell chosen cells from others
     status: str = "Open a plate to begin."
     problem: Problem | None = None
     undo: UndoStack = field(default_factory=UndoStack)  # roles, selection, names, notes, slots

@@ -31,7 +31,10 @@ class Workbench:
     """
 
     def __init__(self, viewer: Any) -> None:
+        from napari_phenolens.viewer.cell_finding import CellFinding
         from napari_phenolens.viewer.cell_page import CellPages
+        from napari_phenolens.viewer.cell_references import References
+        from napari_phenolens.viewer.cell_walking import CellWalking
         from napari_phenolens.viewer.charting import Charting
         from napari_phenolens.viewer.comparing import Comparing
         from napari_phenolens.viewer.contrasting import Contrasting
@@ -45,31 +48,33 @@ class Workbench:
         from napari_phenolens.viewer.picking import Picking
         from napari_phenolens.viewer.probing import Probing
         from napari_phenolens.viewer.recent import Remembering
+        from napari_phenolens.viewer.regions import Regions
+        from napari_phenolens.viewer.responding import Responding
         from napari_phenolens.viewer.running import Running
         from napari_phenolens.viewer.saving import Saving
         from napari_phenolens.viewer.scoring import Scoring
-        from napari_phenolens.viewer.regions import Regions
         from napari_phenolens.viewer.selecting import Selecting
         from napari_phenolens.viewer.showing import Showing
+        from napari_phenolens.viewer.slot_steps import SlotSteps
+        from napari_phenolens.viewer.telling_apart import TellingApart
         from napari_phenolens.viewer.weights import Weights
+        from napari_phenolens.viewer.wording import Wording
 
         self.viewer: Any = weakref.proxy(viewer)
         self.session = Session()
         self.jobs = Jobs()
-        from napari_phenolens.viewer.slot_steps import SlotSteps
-        from napari_phenolens.viewer.telling_apart import TellingApart
         self.images = ImageLayers(self.viewer)
         self.slots = HeatmapSlots(self.viewer)
         self.side = SideBySide(self.viewer)
         self.opening = Opening(self)
         self.showing = Showing(self)
+        self.slot_steps = SlotSteps(self)
         self.pairing = Pairing(self)
         self.overview = Overview(self)
         self.comparing = Comparing(self)
         self.scoring = Scoring(self)
         self.contrasting = Contrasting(self)
         self.charting = Charting(self)
-        self.slot_steps = SlotSteps(self)
         self.naming = Naming(self)
         self.page = FeaturePage(self)
         self.selecting = Selecting(self)
@@ -79,12 +84,18 @@ class Workbench:
         self.probing = Probing(self)
         self.dictionary = Dictionaries(self)
         self.picking = Picking(self)
+        self.regions = Regions(self)
+        self.references = References()
+        self.finding = CellFinding(self)
         self.cells = CellPages(self)
+        self.walking = CellWalking(self)
+        self.responding = Responding(self)
+        self.telling = TellingApart(self)
+        self.wording = Wording(self)
         self.remembering = Remembering(self)
         self.saving = Saving(self)
         self.jobs.failed.connect(self._on_failed)
 
-        self.regions = Regions(self)
     def _on_failed(self, _job: Any, problem: Any) -> None:
         self.session.problem = problem
         self.session.status = f"{problem.title} did not work: {problem.message}"

@@ -87,8 +87,10 @@ class FeaturesSection(Section):
         connections.connect(events.said, self.model.set_said)
         connections.connect(events.said, self._resay)
         self.model.set_said(bench.session.said)
+        connections.connect(events.words, self._words)
         for signal in (events.covariate, events.score, events.colour_by):
             connections.connect(signal, self._plot_values)
+        self.model.set_labels({} if bench.session.words is None else bench.session.words.labels)
         self._comparison()
 
     def _build_table(self) -> None:
@@ -199,6 +201,13 @@ class FeaturesSection(Section):
         elif not covariates:
             self.bench.session.covariate = None
             self._feature()
+
+    def _words(self, _value: object = None) -> None:
+        """Show the words for features beside their names."""
+        words = self.bench.session.words
+        self.model.set_labels({} if words is None else words.labels)
+        if self.bench.session.comparison is not None:
+            self._fill()
 
     def _filter(self, _value: object = None) -> None:
         features = self.which.currentIndex() == 0

@@ -82,7 +82,10 @@ class MapPanel(QWidget):
         events = bench.session.events
         for signal in (events.plate, events.run):
             connections.connect(signal, self._plate)
-        coloured = (events.roles, events.comparison, events.feature, events.score, events.colour_by, events.provisional)
+        coloured = (
+            events.roles, events.comparison, events.feature, events.score, events.responders, events.colour_by,
+            events.provisional,
+        )  # fmt: skip
         for signal in coloured:
             connections.connect(signal, self._colours)
         connections.connect(events.well, self._current)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QWidget
 
+from napari_phenolens.widgets.tooltips_cells import CELL_TIPS
+
 # key: (name for screen readers, tooltip)
 TIPS: dict[str, tuple[str, str]] = {
     "provisional": (
@@ -225,33 +227,6 @@ TIPS: dict[str, tuple[str, str]] = {
         "Explain the cell",
         "Open the dock of the clicked cell: its features among the control cells, what it looks like, its likes.",
     ),
-    "cell.find": (
-        "Find the cells",
-        "Find nuclei and the cells round them in all fields and store them with the run. Runs in the background and\n"
-        "can be cancelled; what was found is kept.",
-    ),
-    "cell.back": ("Lower rank", "Go to the cell of the next lower rank (key B)."),
-    "cell.forward": ("Higher rank", "Go to the cell of the next higher rank (key N); from none, to the highest."),
-    "cell.order": (
-        "Walk by",
-        "What ranks the cells: how perturbed a model that never saw their well finds them, or the chosen feature.",
-    ),
-    "cell.scope": ("Walk in", "Walk over the cells of all wells, or of the well on show."),
-    "cell.keep": ("Keep", "Keep this cell for the report; press again to let it go."),
-    "cell.copy": ("Copy as text", "Copy all that is said of this cell."),
-    "cell.report": (
-        "Report",
-        "Write the cards of the kept cells (else of this one) as a web page with their pictures.",
-    ),
-    "cell.features": (
-        "Features of the cell",
-        "The leading features of this cell. Click a row to see one over the cells.",
-    ),
-    "cell.missing": ("Missing features", "What most control cells have and this one lacks. Click a row to see one."),
-    "cell.likes": (
-        "Similar cells",
-        "The cells with the most similar codes, all cells looked at. Click one to go there.",
-    ),
     "page.former": ("Previous feature", "Go to the feature before this one in the ranking (keys Shift+N)."),
     "page.following": ("Next feature", "Go to the feature after this one in the ranking (key N)."),
     "page.star": ("Star", "Mark this feature as one to come back to; kept with the run."),
@@ -343,20 +318,6 @@ TIPS: dict[str, tuple[str, str]] = {
         "The plate map's column that names compounds. Left alone, the one called compound, drug, ... is taken.",
     ),
     "contrasts.list": (
-    "explain.draw": (
-        "Draw a region",
-        "Draw round patches with the mouse held down; several regions of the field count as one. The layer Region has\n"
-        "napari's tools for polygons, moving and deleting. A Shapes layer of your own that is chosen counts instead.",
-    ),
-    "explain.against": (
-        "What the region is held against",
-        "The other patches of this field, or patches of the control wells.",
-    ),
-    "explain.compare": (
-        "Compare the region",
-        "List the features that tell the region's patches from the others. It was drawn after looking, so there is no\n"
-        "p and no q; the run counts it among the contrasts that were tried.",
-    ),
         "Contrasts kept",
         "Every comparison made on this run since it was opened. Click one to show it in table and charts.",
     ),
@@ -382,6 +343,20 @@ TIPS: dict[str, tuple[str, str]] = {
         "Explain on click",
         "A click on the cells lists the features of that place. Dragging still moves the picture (key G).",
     ),
+    "explain.draw": (
+        "Draw a region",
+        "Draw round patches with the mouse held down; several regions of the field count as one. The layer Region has\n"
+        "napari's tools for polygons, moving and deleting. A Shapes layer of your own that is chosen counts instead.",
+    ),
+    "explain.against": (
+        "What the region is held against",
+        "The other patches of this field, or patches of the control wells.",
+    ),
+    "explain.compare": (
+        "Compare the region",
+        "List the features that tell the region's patches from the others. It was drawn after looking, so there is no\n"
+        "p and no q; the run counts it among the contrasts that were tried.",
+    ),
     "explain.table": ("Features of the place", "Click a row to lay that feature over the cells."),
     "dictionary.column": (
         "Labels that features shall tell apart",
@@ -405,6 +380,7 @@ TIPS: dict[str, tuple[str, str]] = {
     "status.copy": ("Copy the message", "Copy the message and its details, for a report."),
     "status.cancel": ("Cancel", "Stop what is running. What was computed is kept."),
     "section": ("Fold or unfold", "Fold or unfold this part."),
+    **CELL_TIPS,
 }
 
 

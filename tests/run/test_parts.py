@@ -94,6 +94,41 @@ def test_a_part_has_whole_patches_that_show_cells(unit):
     assert not nothing.tiles.any() and not nothing.patches.any()
 
 
+def test_cells_of_a_part_are_those_that_lie_in_it_by_half(tmp_path):
+    from types import SimpleNamespace
+
+    import scipy.sparse as sp
+
+    from napari_phenolens.cells import Foreground
+    from napari_phenolens.run.units import Scene, units_of
+
+    weights = sp.csr_matrix(np.array([[0.5, 0.5, 0, 0], [0, 0, 0.2, 0.8], [0.4, 0, 0.6, 0]], np.float32))
+    scene = Scene(np.zeros((1, 16, 16)), np.ones((2, 2), bool), weights, {"cell_count": 3.0, "focus": float("nan")})
+    patches = np.array([[True, True], [False, True]])
+    part = parts.within(scene, patches)
+    np.testing.assert_allclose(part.weights.toarray(), [[0.5, 0.5, 0, 0], [0, 0, 0, 1]])
+    assert parts.within(scene, np.zeros((2, 2), bool)).weights.shape == (0, 4)
+    assert units_of(np.ones((2, 2, 3), np.float32), part, "cell", 16).tokens.shape == (2, 3)
+
+    store = SimpleNamespace(path=tmp_path, room_for=lambda _: True)
+    rules = SimpleNamespace(nuclear="DNA", foreground=Foreground(), unit="patch")
+    kept = parts.PartStore(store, rules, 2)
+    tokens = np.arange(12, dtype=np.float16).reshape(3, 4)
+    assert kept.get(("B02", 1)) is None
+    kept.put(("B02", 1), part, patches, tokens)
+    found, where, packed = kept.get(("B02", 1))
+    np.testing.assert_array_equal(where, patches)
+    np.testing.assert_array_equal(packed, tokens)
+    np.testing.assert_array_equal(found.foreground, part.foreground)
+    np.testing.assert_allclose(found.weights.toarray(), part.weights.toarray())
+    assert (
+        found.image.shape == (1, 16, 16) and found.covariates["cell_count"] == 3 and np.isnan(found.covariates["focus"])
+    )
+    assert parts.PartStore(store, SimpleNamespace(**{**vars(rules), "nuclear": "ER"}), 2).get(("B02", 1)) is None
+    kept._path(("B02", 1)).write_bytes(b"PK broken")
+    assert kept.get(("B02", 1)) is None
+
+
 def test_small_plates_and_small_fields_are_taken_whole(plate, monkeypatch):
     from types import SimpleNamespace
 

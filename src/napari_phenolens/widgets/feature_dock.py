@@ -30,6 +30,7 @@ from napari_phenolens.widgets.palette import fills_of
 from napari_phenolens.widgets.parts import Connections, JobPump, Section, hint, row, scrolled
 from napari_phenolens.widgets.plate_map import PlateMap
 from napari_phenolens.widgets.tooltips import tip
+from napari_phenolens.widgets.words_section import WordsSection
 
 if TYPE_CHECKING:
     import napari
@@ -74,7 +75,8 @@ class FeatureDock(QWidget):
         events = self.bench.session.events
         for signal in (events.page, events.run):
             self._connections.connect(signal, self._show)
-        self._connections.connect(events.said, self._show_said)
+        for signal in (events.said, events.words):
+            self._connections.connect(signal, self._show_said)
         for signal in (events.roles, events.comparison, events.well):
             self._connections.connect(signal, self._show_wells)
         connections, page = self._connections, self.bench.page
@@ -165,8 +167,10 @@ class FeatureDock(QWidget):
         tip(self.family, "page.family")
         self.family.wanted.connect(self._choose)
         self.family_section.body.addWidget(self.family)
+        self.words_section = WordsSection(self.bench, self._connections)
         self.sections = (
-            self.gallery_section, self.plot_section, self.map_section, self.similar_section, self.family_section,
+            self.words_section, self.gallery_section, self.plot_section, self.map_section, self.similar_section,
+            self.family_section,
         )  # fmt: skip
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
@@ -204,6 +208,7 @@ class FeatureDock(QWidget):
         self.star.setText("★" if said.star else "☆")
         if self.name.text() != said.name:
             self.name.setText(said.name)
+        self.name.setPlaceholderText(self.bench.wording.called(page.feature) or "Name it…")
         if self.note.toPlainText() != said.note and not self.note.hasFocus():
             self.note.setPlainText(said.note)
 

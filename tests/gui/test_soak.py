@@ -97,8 +97,10 @@ def slow_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, demo_copy: Path
         folder = Path(out).expanduser().resolve()
         if not folder.is_relative_to(tmp_path):
             raise PhenoLensError(f"{folder}: cannot be written; choose another folder")
-        if not folder.exists():
-            shutil.copytree(demo_copy, folder, ignore=shutil.ignore_patterns("done"))
+        if folder == demo_copy:
+            return  # the hands chose the finished run's own folder: there is nothing to do
+        if not (folder / "run.json").exists():
+            shutil.copytree(demo_copy, folder, ignore=shutil.ignore_patterns("done"), dirs_exist_ok=True)
         work(folder, progress, cancel, RUN_SECONDS)
         shutil.copytree(demo_copy / "done", folder / "done", dirs_exist_ok=True)
 

@@ -77,7 +77,13 @@ def _rests_on(run: Any, controls: list[str]) -> str:
             (str(well), str(name), run.cells_given(well, name))
             for well, name in table[["well", "field"]].drop_duplicates().itertuples(index=False)
         ]
-        cells = run.cell_source, len(table), float(table["area"].sum()), given, list(run.cell_measurements().columns)
+        cells = (
+            run.cell_source,
+            len(table),
+            table[["y", "x", "area"]].sum().tolist(),
+            given,
+            list(run.cell_measurements().columns),
+        )
     fields = run.field_table  # of a first pass there are fewer
     seen = len(fields), int(fields["foreground"].sum())
     parts = run.lens.fingerprint, list(run.wells), seen, controls, run.metadata.to_csv(), cells

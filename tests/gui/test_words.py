@@ -114,12 +114,12 @@ def test_the_page_tells_the_words_and_the_user_overrules_them(
     shown = [section.table.item(1, j).text() for j in range(section.table.columnCount())]
     assert shown[0] == f"{first['rho']:+.2f}" and shown[2] == f"{first['auroc']:.2f}"
     assert shown[4] == ("–" if pd.isna(first["rho_controls"]) else f"{first['rho_controls']:+.2f}")
-    together = first["support"] == "treatment contrast alone"
-    assert (
-        section.table.item(0, 0).text().startswith("changes together with")
-        == together
-        == ("Changes" in section.notes.text())
-    )
+    alone, sure = rows["support"] == "treatment contrast alone", rows["q"] < 0.05
+    for i, (by_treatment, significant) in enumerate(zip(alone, sure, strict=True)):
+        said = section.table.item(2 * i, 0).text()
+        assert said.startswith("not significant: ") != significant
+        assert said.startswith("changes together with ") == (by_treatment and significant)
+    assert ("Changes together with" in section.notes.text()) == (alone & sure).any()
 
     # in the table of features, in the search, in the script
     model = FeatureModel()

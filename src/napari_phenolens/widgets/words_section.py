@@ -8,7 +8,7 @@ import pandas as pd
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QPushButton, QTableWidget, QTableWidgetItem, QWidget
 
-from napari_phenolens.analysis.concept_labels import CONTRAST
+from napari_phenolens.analysis.concept_labels import CONTRAST, Q
 from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.job_bar import JobBar
 from napari_phenolens.widgets.parts import Connections, Section, hint, row
@@ -85,7 +85,7 @@ class WordsSection(Section):
         self.accept.setEnabled(bool(label) and name != label)
         self._fill(rows)
         notes = ["Correlates, not causes."]
-        if (rows["support"] == CONTRAST).any():
+        if ((rows["support"] == CONTRAST) & ~(rows["q"] >= Q)).any():
             notes.append(
                 "Changes together with: that rests on the treatments alone, neither control cells nor wells treated "
                 "alike show it."
@@ -100,8 +100,9 @@ class WordsSection(Section):
         self.table.setRowCount(2 * len(rows))
         for i, (_, values) in enumerate(rows.iterrows()):
             rests = str(values["support"])
-            together = "changes together with " if rests == CONTRAST else ""
-            said = QTableWidgetItem(f"{together}{values['words']}")
+            sure = not values["q"] >= Q  # a phenotype has no q
+            before = "changes together with " if rests == CONTRAST else ""
+            said = QTableWidgetItem(f"{before if sure else 'not significant: '}{values['words']}")
             tooltip = f"{values['name']} ({values['kind']}), r {values['r']:+.2f}; rests on: {rests}"
             if values["same_as"]:
                 tooltip += f"; over wells it says the same as {values['same_as']}"

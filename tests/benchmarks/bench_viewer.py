@@ -1,11 +1,14 @@
 """How long the viewer keeps its user waiting: a generated 384-well run with 1,024 features and 2160 x 2160 fields.
 
     xvfb-run -a -s "-screen 0 1920x1080x24 +extension GLX" \
-        python tests/benchmarks/bench_viewer.py [--wells 384] [--features 1024] [--side 2160] [--cells 200000]
+        python tests/benchmarks/bench_viewer.py [--wells 384] [--features 1024] [--side 2160] [--cells 200000] \
+        [--parts table,opening,switching,stalls,cards] [--keep FOLDER]
 
 A handful of distinct fields are written and hard-linked to all wells; the codes are drawn at random and go through the
 engine's own writer. All is opened in a real napari window with the dock. Prints p50 and p95 in milliseconds beside the
-bars of the issue. With --keep FOLDER the generated run is kept, and used again.
+bars of the issue; how much of it OpenGL took to draw: without a graphics card that is the CPU's work (Mesa), with one
+next to nothing; and what CPU time the main thread took, which other work on the machine changes little. With --keep
+FOLDER the generated run is kept, and used again; --parts measures some of it.
 """
 
 from __future__ import annotations
@@ -15,8 +18,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,14 +35,16 @@ from napari_phenolens import cell_card, cell_reference, looks, open_plate, open_
 from napari_phenolens.demo import DEMO_CONTROLS, DEMO_PERTURBED, demo_plate_path, demo_run_path
 from napari_phenolens.dictionary import Dictionary
 from napari_phenolens.plate import well_name_of
-from napari_phenolens.run import run_plate
 from napari_phenolens.run.apply import _write
 from napari_phenolens.run.layout import PLATEMAP_INDEX, RunPlan, create_arrays, open_arrays
 from napari_phenolens.run.units import Scene, Units
 from napari_phenolens.run.well import WellBuilder
+from napari_phenolens.viewer.running import RunSettings, perform
 
 DISTINCT, PATCH = 6, 16
-WAIT = 60.0
+WAIT = 600.0
+PARTS = ("table", "opening", "switching", "stalls", "cards")
+DRAWN: list[float] = []  # milliseconds of every drawing of the canvas since it was emptied last
 MISSED: list[str] = []
 
 
@@ -117,31 +122,69 @@ def pump(until: Callable[[], bool]) -> None:
     while not until():
         QApplication.processEvents()
         if time.perf_counter() > end:
-            raise SystemExit("waited a minute in vain")
+            raise SystemExit(f"waited {WAIT:.0f} s in vain")
         time.sleep(0.0005)
 
 
-def say(what: str, took: list[float], bar: float, by: float = 95) -> None:
+def settle(bench: Any, seconds: float = 0.08) -> None:
+    """Wait for all jobs and let the canvas draw what is left, so that no action pays for the one before."""
+    pump(lambda: not bench.jobs.running)
+    end = time.perf_counter() + seconds
+    pump(lambda: time.perf_counter() > end)
+
+
+def watch_drawing() -> None:
+    """Take the time of every drawing of a canvas from now on."""
+    from vispy.app.backends import _qt
+
+    for kind in {kind for kind in vars(_qt).values() if isinstance(kind, type) and "paintGL" in vars(kind)}:
+        draw = kind.paintGL
+
+        def timed_draw(self: Any, draw: Any = draw) -> None:
+            start = time.perf_counter()
+            draw(self)
+            DRAWN.append(1000 * (time.perf_counter() - start))
+
+        kind.paintGL = timed_draw
+
+
+@dataclass(frozen=True)
+class Took:
+    """Milliseconds of one action, those of them that OpenGL took, and those that the main thread worked."""
+
+    all: float
+    drawing: float = 0.0
+    cpu: float = 0.0
+
+
+def say(what: str, took: list[Took], bar: float, by: float = 95) -> None:
     """Print p50 and p95 beside the bar."""
-    high = float(np.percentile(took, by))
+    whole, drawing = [one.all for one in took], [one.drawing for one in took]
+    high = float(np.percentile(whole, by))
+    rest = float(np.percentile([one.all - one.drawing for one in took], by))
+    cpu = [one.cpu for one in took]
+    high_cpu = float(np.percentile(cpu, by))
     MISSED.extend([what] if high > bar else [])
     print(
-        f"{what:<44} p50 {np.percentile(took, 50):8.1f} ms   p{by:.0f} {high:8.1f} ms   bar {bar:6.0f} ms"
-        f"{'   MISSED' if high > bar else ''}",
+        f"{what:<44} p50 {np.percentile(whole, 50):8.1f} ms   p{by:.0f} {high:8.1f} ms   bar {bar:6.0f} ms"
+        f"{'   MISSED' if high > bar else ''}"
+        + (f"   drawing p50 {np.percentile(drawing, 50):.1f} ms, p{by:.0f} without it {rest:.1f} ms" * any(drawing))
+        + (f"   CPU of the main thread p50 {np.percentile(cpu, 50):.1f} ms, p{by:.0f} {high_cpu:.1f} ms" * any(cpu)),
         flush=True,
     )
 
 
-def timed(action: Callable[[], object], until: Callable[[], bool] = lambda: True) -> float:
+def timed(action: Callable[[], object], until: Callable[[], bool] = lambda: True) -> Took:
     """Give the milliseconds of an action, of waiting for what it brings and of drawing that."""
-    start = time.perf_counter()
+    DRAWN.clear()
+    start, cpu = time.perf_counter(), time.thread_time()
     action()
     pump(until)
     QApplication.processEvents()
-    return 1000 * (time.perf_counter() - start)
+    return Took(1000 * (time.perf_counter() - start), sum(DRAWN), 1000 * (time.thread_time() - cpu))
 
 
-def seen(layer: Any, action: Callable[[], object]) -> float:
+def seen(layer: Any, action: Callable[[], object]) -> Took:
     """Give the milliseconds until a layer shows other data."""
     changed: list[bool] = []
     note = lambda _event=None: changed.append(True)  # noqa: E731 - connected and disconnected
@@ -151,56 +194,78 @@ def seen(layer: Any, action: Callable[[], object]) -> float:
     return took
 
 
-def measure_viewer(run_folder: Path, repeats: int, stall_seconds: float, scratch: Path) -> None:
+def measure_viewer(run_folder: Path, parts: Sequence[str], repeats: int, stall_seconds: float, scratch: Path) -> None:
     """Measure what the window does."""
     import napari
 
-    from napari_phenolens.viewer.images import find_layer
     from napari_phenolens.widgets.dock import PhenoLensDock
 
     viewer = napari.Viewer()
+    watch_drawing()
     dock = PhenoLensDock(viewer)
     viewer.window.add_dock_widget(dock, name="PhenoLens")
     QApplication.processEvents()
     bench, s = dock.bench, dock.bench.session
     took = [timed(lambda: bench.opening.run(run_folder), lambda: s.run is not None)]
+    start = time.perf_counter()
     pump(lambda: not bench.jobs.running)
-    for _ in range(4):
-        before = s.run
-        took.append(timed(lambda: bench.opening.run(run_folder), lambda before=before: s.run is not before))
-        pump(lambda: not bench.jobs.running)
-    say("opening a finished run", took, 1000)
+    print(f"   (its wells were compared {time.perf_counter() - start:.1f} s later)", flush=True)
     if s.problem is not None or s.comparison is None:
         raise SystemExit(f"not compared: {s.problem}")
+    if "opening" in parts:
+        for _ in range(2):  # each is followed by a comparison
+            before = s.run
+            took.append(timed(lambda: bench.opening.run(run_folder), lambda before=before: s.run is not before))
+            settle(bench)
+        say("opening a finished run", took, 1000)
+    if "switching" in parts:
+        measure_switching(viewer, bench, repeats)
+    if "stalls" in parts:
+        measure_stalls(bench, stall_seconds, scratch)
+    bench.close()
+    viewer.close()
+
+
+def measure_switching(viewer: Any, bench: Any, repeats: int) -> None:
+    """Measure from one feature, well or colouring to the next."""
+    from napari_phenolens.viewer.images import find_layer
+
+    s = bench.session
     rng = np.random.default_rng(2)
     bench.showing.feature(0)
-    pump(lambda: not bench.jobs.running)
+    settle(bench)
     slot, image = find_layer(viewer, ("slot", 0)), bench.images.layers[0]
     took = []
     for feature in rng.permutation(np.arange(1, s.run.n_features))[:repeats]:
         took.append(seen(slot, lambda f=int(feature): bench.showing.feature(f)))
-        pump(lambda: not bench.jobs.running)
+        settle(bench)
     say("feature switch", took, 100)
     took = []
     for well in rng.permutation([w for w in s.wells if w != s.well])[:repeats]:
         took.append(seen(image, lambda w=str(well): bench.showing.well(w)))
-        pump(lambda: not bench.jobs.running)
+        settle(bench)
     say("well switch to first pixels", took, 300)
     keys = [key for key, _ in bench.comparing.choices()]
     took = []
     for i in range(repeats):
         key = keys[i % len(keys)]
         took.append(timed(lambda k=key: setattr(s, "colour_by", k)))
-        pump(lambda: not bench.jobs.running)
+        settle(bench)
     say(f"recolouring the plate map ({len(keys)} choices)", took, 50)
 
-    stalls: list[float] = []
-    last = [time.perf_counter()]
+
+def measure_stalls(bench: Any, seconds: float, scratch: Path) -> None:
+    """Measure how long the main thread is held up at most while a run goes on beside it."""
+    s = bench.session
+    stalls: list[Took] = []
+    work_in: list[float] = []  # CPU of the whole process between two beats: far less than the time where others had it
+    last = [time.perf_counter(), time.process_time()]
 
     def beat() -> None:
-        now = time.perf_counter()
-        stalls.append(1000 * (now - last[0]))
-        last[0] = now
+        now, worked = time.perf_counter(), time.process_time()
+        stalls.append(Took(1000 * (now - last[0])))
+        work_in.append(1000 * (worked - last[1]))
+        last[:] = now, worked
 
     probe = QTimer()
     probe.setInterval(5)
@@ -209,24 +274,23 @@ def measure_viewer(run_folder: Path, repeats: int, stall_seconds: float, scratch
     plate = open_plate(folder, folder / "platemap.csv")
 
     def work(job: Any) -> Any:
-        return run_plate(
-            plate, scratch / "other run", controls=DEMO_CONTROLS, atoms=256, progress=job.report, cancel=job.cancelled
-        )
+        return perform(plate, RunSettings(out=str(scratch / "other run"), atoms=256), DEMO_CONTROLS, job)
 
     bench.jobs.start("run", work, title="Running", heavy=True)
-    last[0] = time.perf_counter()
+    last[:] = time.perf_counter(), time.process_time()
     probe.start()
-    end = time.perf_counter() + stall_seconds
+    end = time.perf_counter() + seconds
     pump(lambda: time.perf_counter() > end or bench.jobs.heavy is None)
     probe.stop()
     if s.problem is not None:
         raise SystemExit(f"the run failed: {s.problem}")
-    print(f"   (while a run went on for {stall_seconds:.0f} s: {len(stalls)} beats)")
+    print(f"   (while a run went on for {seconds:.0f} s: {len(stalls)} beats)")
     say("longest stall of the main thread", stalls, 200, by=100)
+    worst = sorted(range(len(stalls)), key=lambda i: -stalls[i].all)[:8]
+    told = ", ".join(f"{stalls[i].all:.0f} ({work_in[i]:.0f})" for i in worst)
+    print(f"   (the longest in ms, and the process's CPU in each: {told})")
     bench.cancel()
     pump(lambda: not bench.jobs.running)
-    bench.close()
-    viewer.close()
 
 
 def measure_table(features: int, repeats: int) -> None:
@@ -272,7 +336,7 @@ def measure_cards(scratch: Path, cells: int, repeats: int) -> None:
             continue
         cell_card(reference, cell, tokens=False)  # what the dock shows first; tokens are encoded where not stored
         if i:  # the first click makes what the others use
-            took.append(1000 * (time.perf_counter() - start))
+            took.append(Took(1000 * (time.perf_counter() - start)))
     say(f"click to card, {cells:,} cells", took, 150)
 
 
@@ -286,20 +350,28 @@ def main() -> None:
     parser.add_argument("--table", type=int, default=10_000, help="features of the table that is sorted")
     parser.add_argument("--repeats", type=int, default=40)
     parser.add_argument("--stall-seconds", type=float, default=60)
+    parser.add_argument("--parts", default=",".join(PARTS), help=f"some of {', '.join(PARTS)}")
     parser.add_argument("--keep", type=Path, help="folder for the generated plate and run, made where it is missing")
     asked = parser.parse_args()
+    parts = [part.strip() for part in asked.parts.split(",")]
+    if set(parts) - set(PARTS):
+        parser.error(f"--parts: there are {', '.join(PARTS)}")
     app = QApplication.instance() or QApplication([])
     with tempfile.TemporaryDirectory() as made:
         scratch = Path(made)
         base = asked.keep or scratch
-        if not (base / "run" / "run.json").is_file():
+        in_window = set(parts) & {"opening", "switching", "stalls"}
+        if in_window and not (base / "run" / "run.json").is_file():
             start = time.perf_counter()
             write_plate(base / "plate", asked.wells, asked.side)
             write_run(base / "run", base / "plate", asked.features, asked.side)
             print(f"generated in {time.perf_counter() - start:.0f} s", flush=True)
-        measure_table(asked.table, asked.repeats)
-        measure_viewer(base / "run", asked.repeats, asked.stall_seconds, scratch)
-        measure_cards(scratch, asked.cells, asked.repeats)
+        if "table" in parts:
+            measure_table(asked.table, asked.repeats)
+        if in_window:
+            measure_viewer(base / "run", parts, asked.repeats, asked.stall_seconds, scratch)
+        if "cards" in parts:
+            measure_cards(scratch, asked.cells, asked.repeats)
     app.quit()
     print("all bars held" if not MISSED else f"missed: {', '.join(MISSED)}")
 

@@ -61,6 +61,18 @@ def test_browsing_needs_neither_torch_nor_numba() -> None:
     assert in_fresh_process(code + "print(*sorted({'torch', 'timm', 'numba', 'sklearn'} & set(sys.modules)))") == ""
 
 
+def test_comparing_a_finished_run_needs_neither_torch_nor_numba() -> None:
+    code = (
+        "import sys, napari_phenolens as ph\n"
+        "from napari_phenolens.demo import DEMO_CONTROLS, DEMO_PERTURBED, demo_run_path\n"
+        "run = ph.open_run(demo_run_path())\n"
+        "table = ph.compare(run, DEMO_CONTROLS, DEMO_PERTURBED['translocation'])\n"
+        "ph.heatmap(run, run.wells[0], None, int(table.index[0]))\n"
+        "print(*sorted({'torch', 'timm', 'numba'} & set(sys.modules)))"
+    )
+    assert in_fresh_process(code) == ""
+
+
 @pytest.mark.parametrize("name", PUBLIC)
 def test_public_face(name: str) -> None:
     assert callable(getattr(ph, name))

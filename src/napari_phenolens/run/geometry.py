@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from napari_phenolens.cells import patch_grid
+
+if TYPE_CHECKING:
+    from torch import Tensor  # the plan alone is numbers: a comparison asks for it, and loads no torch
 
 Floats = npt.NDArray[np.float32]
 
@@ -115,7 +116,9 @@ def cut_tiles(pixels: Any, plan: TilePlan, shift: tuple[int, int] = (0, 0)) -> A
     ndarray or Tensor
         ``(tiles, c, tile px, tile px)``, the field reflected at its borders where it is padded.
     """
-    if not isinstance(pixels, Tensor):
+    import torch
+
+    if not isinstance(pixels, torch.Tensor):
         return cut_tiles(torch.from_numpy(np.ascontiguousarray(pixels)), plan, shift).numpy()
     p, side = plan.patch, plan.tile * plan.patch
     if any(shift) or plan.margin or tuple(pixels.shape[1:]) != (plan.padded[0] * p, plan.padded[1] * p):
@@ -154,6 +157,8 @@ def assemble(tokens: Any, plan: TilePlan) -> Any:
     ndarray or Tensor
         ``(h, w, d)`` float32, as what came.
     """
+    import torch
+
     if isinstance(tokens, np.ndarray):
         return assemble(torch.from_numpy(np.ascontiguousarray(tokens, np.float32)), plan).numpy()
     total: Tensor | None = None
@@ -213,5 +218,7 @@ def position_offsets(plan: TilePlan, offsets: npt.NDArray[np.floating]) -> Float
     ndarray
         ``(h, w, d)`` float32.
     """
+    import torch
+
     one = torch.from_numpy(np.ascontiguousarray(offsets, np.float32)).reshape(plan.tile, plan.tile, -1)
     return assemble((one for _ in plan.origins), plan).numpy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,29 @@ def describe(source: Any, well: str, limit: int = 3) -> str:
     if metadata is None or well not in metadata.index:
         return ""
     row = metadata.loc[well]
+    return _words(row, _telling_first(row.index), limit)
+
+
+def describe_all(source: Any, wells: Sequence[str], limit: int = 3) -> list[str]:
+    """Say it of many wells: a plate map of 1,536 wells is gone through once."""
+    metadata = getattr(source, "metadata", None)
+    if metadata is None:
+        return [""] * len(wells)
+    columns = _telling_first(metadata.columns)
+    known = [well for well in wells if well in metadata.index]
+    rows = dict(zip(known, metadata.loc[known].to_dict("records"), strict=True))
+    return [_words(rows[well], columns, limit) if well in rows else "" for well in wells]
+
+
+def _telling_first(columns: Any) -> list[Any]:
+    return sorted(columns, key=lambda column: _TELLING.search(str(column)) is None)
+
+
+def _words(row: Mapping[Any, Any], columns: Sequence[Any], limit: int) -> str:
     skip = {"row", "column", "col", "well", "plate"}
     words = []
-    for column, value in sorted(row.items(), key=lambda pair: _TELLING.search(str(pair[0])) is None):
+    for column in columns:
+        value = row[column]
         name = str(column)
         plain = name.lower().removeprefix("metadata_")
         if plain in skip or plain.startswith(("file", "path", "image")) or value is None or value != value:

@@ -18,6 +18,7 @@ __all__ = [
     "colours",
     "find_layer",
     "layer_data",
+    "put",
     "read_picture",
     "role_of",
     "shared_limits",
@@ -98,6 +99,25 @@ def geometry(pixel_size: float | None, step: int = 1) -> dict[str, Any]:
     }
 
 
+_UNITS = {"um": "micrometer"}  # as napari says them
+
+
+def put(layer: Any, **fields: Any) -> None:
+    """Set those attributes of a layer that differ: napari draws anew at every setting, whatever was there."""
+    for name, value in fields.items():
+        now = getattr(layer, name)
+        if name == "units":
+            same = tuple(map(str, now)) == tuple(_UNITS.get(unit, unit) for unit in value)
+        elif name == "colormap":
+            same = now.name == getattr(value, "name", value)
+        elif isinstance(value, (tuple, list, np.ndarray)):
+            same = np.array_equal(now, value)
+        else:
+            same = now == value
+        if not same:
+            setattr(layer, name, value)
+
+
 def layer_data(picture: Picture, role: str = "image") -> list[tuple[np.ndarray, dict[str, Any], str]]:
     """Give napari layer data for a picture: what the reader and the sample hand to napari."""
     return [
@@ -132,7 +152,7 @@ class ImageLayers:
     def set_dimmed(self, dimmed: bool) -> None:
         """Draw the cells darker, or as bright as they are."""
         for layer in self.layers:
-            layer.opacity = DIMMED if dimmed else 1.0
+            put(layer, opacity=DIMMED if dimmed else 1.0)
 
     def show(self, picture: Picture, *, reset_limits: bool = False) -> list[Any]:
         """Show a picture in the fixed layers; the user's own contrast, colour and visibility stay as they are."""
@@ -152,10 +172,9 @@ class ImageLayers:
                     self.viewer.layers.move(len(self.viewer.layers) - 1, first)
             else:
                 layer.data = pixels
-                layer.scale, layer.translate = options["scale"], options["translate"]
-                layer.units = options["units"]
+                put(layer, **{name: options[name] for name in ("scale", "translate", "units")})
                 layer.metadata[KEY] = options["metadata"][KEY]
                 if reset_limits:
-                    layer.contrast_limits = options["contrast_limits"]
+                    put(layer, contrast_limits=options["contrast_limits"])
             shown.append(layer)
         return shown

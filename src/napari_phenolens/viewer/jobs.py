@@ -81,6 +81,7 @@ class Jobs:
     progressed = Signal(Job)
     ended = Signal(Job)
     failed = Signal(Job, Problem)
+    arrived = Signal()  # a worker is done; sent from its thread, so that the main thread need not wait for its timer
 
     def __init__(self) -> None:
         self._queue: SimpleQueue[_Ended] = SimpleQueue()
@@ -146,17 +147,22 @@ class Jobs:
         return self.start("soon", lambda _job: time.sleep(wait), lambda _none: action(), title="Fitting the view")
 
     def _work(self, job: Job, work: Work) -> None:
+        self._queue.put(self._outcome(job, work))
+        self.arrived.emit()
+
+    @staticmethod
+    def _outcome(job: Job, work: Work) -> _Ended:
         try:
-            self._queue.put(_Ended(job, work(job)))
+            return _Ended(job, work(job))
         except Cancelled:
             job.cancel()
-            self._queue.put(_Ended(job))
+            return _Ended(job)
         except PhenoLensError as error:
-            self._queue.put(_Ended(job, problem=Problem(job.title, str(error))))
+            return _Ended(job, problem=Problem(job.title, str(error)))
         except Exception as error:  # the one boundary: a worker's error must reach the user
             log.exception("%s failed", job.title)
             text = f"{type(error).__name__}: {error}. This was not foreseen; the details help in a report."
-            self._queue.put(_Ended(job, problem=Problem(job.title, text, traceback.format_exc())))
+            return _Ended(job, problem=Problem(job.title, text, traceback.format_exc()))
 
     def pump(self) -> bool:
         """Hand on what the workers have sent. Call it on the main thread.

@@ -71,7 +71,9 @@ class Opening:
 
             table = Path(platemap) if platemap is not None else find_platemap(path)
             try:
-                return open_plate(path, table, **how), table, ""
+                opened = open_plate(path, table, **how)
+                _look_ahead(opened)
+                return opened, table, ""
             except PhenoLensError as error:
                 if platemap is not None or table is None:
                     raise
@@ -108,6 +110,7 @@ class Opening:
         -------
         bool
             Whether one of the layers named one that is not open yet.
+            _look_ahead(source)
         """
         for layer in layers:
             note = layer.metadata.get(images.KEY)
@@ -223,6 +226,12 @@ def watch(bench: Workbench) -> Any:
     bench.opening.adopt(list(viewer.layers))
 
     def end() -> None:
+def _look_ahead(plate: Any) -> None:
+    """Read in the thread what the dock asks of a plate at once: its pixel size stands in the header of a file."""
+    if plate is not None:
+        _ = plate.pixel_size
+
+
         with suppress(ReferenceError):  # the viewer may have gone before its dock
             viewer.layers.events.inserted.disconnect(inserted)
 

@@ -163,7 +163,12 @@ class Overview:
                 layer.visible = self._before[1].get(like, True)
         self._listen()
         compat.fit(viewer, self.layers)
+        bench.jobs.soon(self._fit)  # once more after what the end of a pair puts back
         self._caption("")
+
+    def _fit(self) -> None:
+        if self.active:
+            compat.fit(self.bench.viewer, self.layers)
 
     def _room(self) -> float:
         """Give the side of the box that the overview fills, in world units: that of the field on show."""

@@ -106,7 +106,7 @@ class Pairing:
                     if state.kind != PHENOTYPE:
                         raise
                     missing.append(str(error))
-            told = describe(plate, wells[0], 2) if len(wells) == 1 else ""
+            told = describe(plate, wells[0], 1) if len(wells) == 1 else ""  # half a canvas has room for no more
             words = (f"{side} {', '.join(wells)}", overlay.name if overlay is not None else "", told)
             return Side(picture, overlay, " · ".join(word for word in words if word))
 

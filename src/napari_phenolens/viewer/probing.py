@@ -55,7 +55,7 @@ class Probing:
         plate, (controls, perturbed) = s.plate, self.sides()
 
         def work(job: Job) -> Any:
-            from napari_phenolens import blocks
+            from napari_phenolens.run.gently import gently
 
             chosen: dict[str, Any] = {"encoder": settings.encoder, "device": settings.device}
             channels = channel_choice(settings.channels)
@@ -65,9 +65,11 @@ class Probing:
                 chosen["weights"] = settings.weights
             if preferences().token_folder:
                 chosen["tokens"] = preferences().token_folder
-            return blocks(
-                plate, controls=controls, perturbed=perturbed, progress=job.report, cancel=job.cancelled, **chosen
-            )
+            sides = {"controls": controls, "perturbed": perturbed}
+            with gently():
+                from napari_phenolens import blocks
+
+                return blocks(plate, **sides, progress=job.report, cancel=job.cancelled, **chosen)
 
         def done(table: Any) -> None:
             if s.plate is plate and self.sides() == (controls, perturbed):

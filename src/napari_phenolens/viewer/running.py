@@ -207,14 +207,17 @@ def options(settings: RunSettings, controls: Any) -> dict[str, Any]:
 
 def perform(plate: Any, settings: RunSettings, controls: Any, job: Job) -> Any:
     """Fit a lens where none is given and apply it; runs in a thread."""
-    from napari_phenolens.run import run_plate
+    from napari_phenolens.run.gently import gently
 
-    return run_plate(plate, settings.out, progress=job.report, cancel=job.cancelled, **options(settings, controls))
+    with gently():
+        from napari_phenolens.run import run_plate
+
+        return run_plate(plate, settings.out, progress=job.report, cancel=job.cancelled, **options(settings, controls))
 
 
 def estimate_text(plate: Any, settings: RunSettings, cancel: Callable[[], bool] | None = None) -> str:
     """Say what a run will cost; runs in a thread."""
-    from napari_phenolens.run import estimate
+    from napari_phenolens.run.gently import gently
 
     chosen: dict[str, Any] = {
         "encoder": settings.encoder,
@@ -230,7 +233,10 @@ def estimate_text(plate: Any, settings: RunSettings, cancel: Callable[[], bool] 
         from napari_phenolens.lens import load_lens
 
         chosen["lens"] = load_lens(settings.lens)
-    guess = estimate(plate, cancel=cancel, **chosen)
+    with gently():
+        from napari_phenolens.run import estimate
+
+        guess = estimate(plate, cancel=cancel, **chosen)
     where = "" if settings.lens else " Learning the features comes on top."
     return f"{guess.tiles:,} tiles, about {duration(guess.seconds)}; {size(guess.bytes)} on disk.{where}"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_phenolens.errors import PhenoLensError
 from napari_phenolens.viewer import compat, roles
 from napari_phenolens.viewer.describing import describe
-from napari_phenolens.viewer.images import KEY, Picture, read_picture, shared_limits
+from napari_phenolens.viewer.images import KEY, Picture, put, read_picture, shared_limits
 from napari_phenolens.viewer.mosaic import lay_out
 from napari_phenolens.viewer.overlays import caption, read_overlay
 from napari_phenolens.viewer.session import PHENOTYPE, SLOTS, VIEWS, SlotState
@@ -231,7 +231,7 @@ class Showing:
             note = layer.metadata[KEY]
             here = (*subject_of(layer), note.get("well"), note.get("field"))
             if here != (*self.subject(s.slots[index]), s.well, self.place):
-                layer.visible = False
+                put(layer, visible=False)
 
     def subject(self, slot: SlotState) -> Subject:
         """Give what such a slot is to show now, see `Overlay.subject`."""

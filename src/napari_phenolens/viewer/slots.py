@@ -12,7 +12,7 @@ import numpy as np
 from psygnal import Signal
 
 from napari_phenolens.viewer import compat
-from napari_phenolens.viewer.images import KEY, find_layer, role_of
+from napari_phenolens.viewer.images import KEY, find_layer, put, role_of
 from napari_phenolens.viewer.session import PHENOTYPE, SLOTS
 from napari_phenolens.viewer.settings import preferences
 
@@ -165,13 +165,11 @@ def apply_overlay(layer: Any, overlay: Overlay, options: dict[str, Any]) -> None
     """Put an overlay into a layer that is there."""
     fresh = subject_of(layer) != overlay.subject
     layer.data = overlay.values
-    layer.scale, layer.translate, layer.units = options["scale"], options["translate"], options["units"]
+    put(layer, **{name: options[name] for name in ("scale", "translate", "units")})
     if fresh:  # limits that the user moved stay while he walks over the wells
-        layer.colormap = options["colormap"]
-        low, high = options["contrast_limits"]
-        layer.contrast_limits_range = (low, high)
-        layer.contrast_limits = (low, high)
-        layer.name = options["name"]
+        limits = options["contrast_limits"]
+        put(layer, colormap=options["colormap"], contrast_limits_range=limits, contrast_limits=limits)
+        put(layer, name=options["name"])
     layer.metadata[KEY] = options["metadata"][KEY]
 
 
@@ -219,7 +217,7 @@ class HeatmapSlots:
                 layer = self._added(index, overlay, options)
             else:
                 apply_overlay(layer, overlay, options)
-            layer.visible = True
+            put(layer, visible=True)
         self.shown.emit(index)
         return layer
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QComboBox,
-    QDockWidget,
     QLabel,
     QMainWindow,
     QPushButton,
@@ -15,10 +16,10 @@ from qtpy.QtWidgets import (
 )
 
 from napari_phenolens.viewer import compat, roles
-from napari_phenolens.viewer.describing import describe
+from napari_phenolens.viewer.describing import describe_all
 from napari_phenolens.viewer.pairing import MOST
 from napari_phenolens.viewer.workbench import Workbench
-from napari_phenolens.widgets.parts import Connections, Section, hint, row
+from napari_phenolens.widgets.parts import Connections, Section, dock_of, hint, row
 from napari_phenolens.widgets.tooltips import tip
 
 TYPICAL = "typical"
@@ -30,6 +31,7 @@ class CompareSection(Section):
     def __init__(self, bench: Workbench, connections: Connections, parent: QWidget | None = None) -> None:
         super().__init__("7  Control beside perturbed", parent)
         self.bench = bench
+        self._filled: tuple[Any, list[list[str]]] = (None, [])
         self.control, self.perturbed = QComboBox(), QComboBox()
         tip(self.control, "compare.control")
         tip(self.perturbed, "compare.perturbed")
@@ -61,14 +63,17 @@ class CompareSection(Section):
 
     def _fill(self, _value: object = None) -> None:
         s = self.bench.session
-        for box, wanted in ((self.control, (roles.CONTROL,)), (self.perturbed, (roles.PERTURBED, roles.POSITIVE))):
-            before = box.currentData()
-            with QSignalBlocker(box):
-                box.clear()
-                box.addItem(TYPICAL, None)
-                for well in s.wells_of(*wanted):
-                    box.addItem(" · ".join(part for part in (well, describe(s.source, well, 2)) if part), well)
-                box.setCurrentIndex(max(0, box.findData(before)))
+        sides = [s.wells_of(roles.CONTROL), s.wells_of(roles.PERTURBED, roles.POSITIVE)]
+        if (s.source, sides) != self._filled:  # plate, run and roles come one after the other
+            self._filled = (s.source, sides)
+            for box, wells in zip((self.control, self.perturbed), sides, strict=True):
+                before = box.currentData()
+                with QSignalBlocker(box):
+                    box.clear()
+                    box.addItem(TYPICAL, None)
+                    for well, told in zip(wells, describe_all(s.source, wells, 2), strict=True):
+                        box.addItem(f"{well} · {told}" if told else well, well)
+                    box.setCurrentIndex(max(0, box.findData(before)))
         self._show()
 
     def _show(self, _value: object = None) -> None:
@@ -135,11 +140,3 @@ def share_height(widget: QWidget, other: QWidget) -> None:
     window = widget.window()
     if None not in docks and isinstance(window, QMainWindow):
         window.resizeDocks(docks, [1, 1], Qt.Orientation.Vertical)
-
-
-def dock_of(widget: QWidget) -> QDockWidget | None:
-    """Find the dock that a widget lies in."""
-    parent = widget.parentWidget()
-    while parent is not None and not isinstance(parent, QDockWidget):
-        parent = parent.parentWidget()
-    return parent

@@ -38,4 +38,9 @@ def fills_of(shown: WellValues, assigned: Mapping[str, str], wells: Sequence[str
 
 def ink_on(fill: QColor) -> QColor:
     """Give black or white, whichever is read better on a colour."""
-    return colour(colours.ink_on(fill.name()))
+    return _ink_on(fill.rgb())
+
+
+@cache
+def _ink_on(rgb: int) -> QColor:
+    return colour(colours.ink_on(QColor.fromRgb(rgb).name()))

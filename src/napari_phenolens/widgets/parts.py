@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-from qtpy.QtCore import QObject, Qt, QTimer
+from qtpy.QtCore import QObject, Qt, QTimer, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QDockWidget,
@@ -47,7 +48,9 @@ class Connections:
 
 
 class JobPump(QObject):
-    """Calls `Jobs.pump` on the main thread while jobs run."""
+    """Calls `Jobs.pump` on the main thread: at once when a worker is done, and now and then while jobs run."""
+
+    _arrived = Signal()
 
     def __init__(self, jobs: Jobs, connections: Connections, parent: QObject) -> None:
         super().__init__(parent)
@@ -55,12 +58,19 @@ class JobPump(QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(PUMP_MS)
         self._timer.timeout.connect(self._pump)
+        self._arrived.connect(self._pump, Qt.ConnectionType.QueuedConnection)
         connections.connect(jobs.started, self._begin)
+        connections.connect(jobs.arrived, self._wake)
         if jobs.running:
             self._timer.start()
 
     def _begin(self, _job: object) -> None:
         self._timer.start()
+
+    def _wake(self) -> None:
+        """Tell the main thread; called in a worker's."""
+        with suppress(RuntimeError):  # the dock is gone
+            self._arrived.emit()
 
     def _pump(self) -> None:
         if not self._jobs.pump():
@@ -126,12 +136,7 @@ WIDE = 1800  # px of a window that has room for two docks side by side
 
 def set_beside(one: QWidget, other: QWidget) -> None:
     """Put a widget's dock beside that of another in a wide window, else as a tab on it, and bring it to the front."""
-    docks = []
-    for widget in (one, other):
-        parent: QWidget | None = widget
-        while parent is not None and not isinstance(parent, QDockWidget):
-            parent = parent.parentWidget()
-        docks.append(parent)
+    docks = [dock_of(one), dock_of(other)]
     if docks[0] is None or docks[1] is None or docks[0] is docks[1]:
         return
     window = docks[0].parentWidget()
@@ -142,6 +147,31 @@ def set_beside(one: QWidget, other: QWidget) -> None:
             window.tabifyDockWidget(docks[0], docks[1])
     docks[1].show()
     docks[1].raise_()
+
+
+LEAST_HEIGHT = 320  # px: a dock that napari has put below another and that got less becomes a tab on it
+
+
+def tab_where_cramped(widget: QWidget) -> None:
+    """Make a widget's dock a tab on the one above it where both together are too high for the screen."""
+    dock = dock_of(widget)
+    window = dock.parentWidget() if dock is not None else None
+    if dock is None or not isinstance(window, QMainWindow) or dock.isFloating() or dock.height() >= LEAST_HEIGHT:
+        return
+    for other in window.findChildren(QDockWidget):
+        alone = other is dock or other.isFloating() or not other.isVisible() or window.tabifiedDockWidgets(dock)
+        if not alone and other.x() == dock.x() and window.dockWidgetArea(other) == window.dockWidgetArea(dock):
+            window.tabifyDockWidget(other, dock)
+            dock.raise_()
+            return
+
+
+def dock_of(widget: QWidget) -> QDockWidget | None:
+    """Find the dock that a widget lies in."""
+    parent: QWidget | None = widget
+    while parent is not None and not isinstance(parent, QDockWidget):
+        parent = parent.parentWidget()
+    return parent
 
 
 def hint(text: str = "") -> QLabel:

@@ -131,13 +131,15 @@ class PlatePicture:
             letters.setPixelSize(max(7, int(grid.edge * 0.46)))
             letters.setBold(True)
             painter.setFont(letters)
+            pens = _Pens(ink)
+            again = [place for place in changed if place in self._drawn]
+            painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_Clear)
+            for place in again:
+                painter.fillRect(grid.square(*place), pens.nothing)
+            painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_SourceOver)
             for place in changed:
-                if place in self._drawn:
-                    painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_Clear)
-                    painter.fillRect(grid.square(*place), Qt.GlobalColor.transparent)
-                    painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_SourceOver)
-                _well(painter, grid.square(*place), looks[place], ink)
-                self._drawn[place] = looks[place]
+                _well(painter, grid.square(*place), looks[place], pens)
+            self._drawn.update((place, looks[place]) for place in changed)
             painter.end()
             self.painted += len(changed)
         return self._pixmap
@@ -166,33 +168,44 @@ def _labels(painter: QPainter, grid: Grid, ink: QColor) -> None:
         painter.drawText(box, right, well_name_of(i, 0)[:-2])
 
 
-def _well(painter: QPainter, square: QRectF, look: Look, ink: QColor) -> None:
+class _Pens:
+    """What wells are drawn with, made once for all of them: enums and pens cost more than the drawing."""
+
+    def __init__(self, ink: QColor) -> None:
+        self.ink = ink
+        self.faint = QColor(ink)
+        self.faint.setAlpha(70)
+        self.none, self.nothing = QPen(Qt.PenStyle.NoPen), QColor(0, 0, 0, 0)
+        self.round, self.dots = QPen(self.faint, 1), QPen(self.faint, 1, Qt.PenStyle.DotLine)
+        self.borders = {role: QPen(ink, 1.6, style) for role, style in _BORDERS.items()}
+        self.middle = Qt.AlignmentFlag.AlignCenter
+
+
+def _well(painter: QPainter, square: QRectF, look: Look, pens: _Pens) -> None:
     edge = square.width()
     pad = max(0.5, edge * 0.08)
     inner = square.adjusted(pad, pad, -pad, -pad)
     large = edge >= LETTER_CELL
-    faint = QColor(ink)
-    faint.setAlpha(70)
     if look.fill is None:
-        painter.setPen(QPen(faint, 1, Qt.PenStyle.DotLine if large else Qt.PenStyle.NoPen))
+        painter.setPen(pens.dots if large else pens.none)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         if look.mapped:
             painter.setBrush(Qt.BrushStyle.BDiagPattern)
         elif not large:
             inner = QRectF(square.center().x() - 0.5, square.center().y() - 0.5, 1, 1)
-            painter.setPen(faint)
+            painter.setPen(pens.faint)
         _shape(painter, inner, large)
         return
     fill = QColor.fromRgba(look.fill)
     painter.setBrush(fill)
     if look.role and edge >= BORDER_CELL:
-        painter.setPen(QPen(ink, 1.6, _BORDERS[look.role]))
+        painter.setPen(pens.borders[look.role])
     else:
-        painter.setPen(QPen(faint, 1) if large else Qt.PenStyle.NoPen)
+        painter.setPen(pens.round if large else pens.none)
     _shape(painter, inner, large)
     if large and look.role:
         painter.setPen(ink_on(fill))
-        painter.drawText(square, Qt.AlignmentFlag.AlignCenter, roles.LETTERS[look.role])
+        painter.drawText(square, pens.middle, roles.LETTERS[look.role])
     elif look.role:
         _sign(painter, square, look.role, ink_on(fill))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from qtpy.QtGui import QPalette
+from qtpy.QtGui import QColor, QPalette
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_phenolens.viewer import roles
@@ -23,6 +23,8 @@ class WellPlot(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._plot: Any = None
+        self._rows: dict[str, tuple[Any, Any]] = {}  # role -> dots, line at their median
+        self._shown: tuple[Any, ...] | None = None  # title, values, roles and ink, as they are drawn
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self.setFixedHeight(110)
@@ -38,46 +40,62 @@ class WellPlot(QWidget):
         return self._plot
 
     def show_values(self, title: str, values: pd.Series | None, assigned: Mapping[str, str]) -> None:
-        """Plot a series (index = wells) by role; None hides the plot."""
-        sides = [role for role in _ORDER if role in assigned.values()]
+        """Plot a series (index = wells) by role; None hides the plot. What is drawn already is left alone."""
+        sides = [role for role in reversed(_ORDER) if role in assigned.values()]
         if values is None or not sides:
             self.hide()
             return
-        plot = self._ready()
+        ink = self.palette().color(QPalette.ColorRole.WindowText)
+        if not self._is_drawn(title, values, assigned, ink):
+            self._draw(title, values, assigned, sides, ink)
+            self._shown = (title, values, dict(assigned), ink.rgba())
+        self.show()
+
+    def _is_drawn(self, title: str, values: pd.Series, assigned: Mapping[str, str], ink: QColor) -> bool:
+        if self._shown is None:
+            return False
+        before = self._shown
+        return bool((before[0], before[2], before[3]) == (title, assigned, ink.rgba()) and values.equals(before[1]))
+
+    def _draw(self, title: str, values: pd.Series, assigned: Mapping[str, str], sides: list[str], ink: QColor) -> None:
         import pyqtgraph as pg
 
-        plot.clear()
-        ink = self.palette().color(QPalette.ColorRole.WindowText)
+        plot = self._ready()
+        if list(self._rows) != sides:
+            plot.clear()
+            self._rows = {role: (_dots(role), plot.plot()) for role in sides}
+            for dots, _line in self._rows.values():
+                plot.addItem(dots)
+            plot.getAxis("left").setTicks([list(enumerate(sides))])
+            plot.setYRange(-0.5, len(sides) - 0.5, padding=0)
+            self.setFixedHeight(62 + 26 * len(sides))
         rng = np.random.default_rng(0)
-        for row, role in enumerate(reversed(sides)):
+        for row, (role, (dots, line)) in enumerate(self._rows.items()):
             wells = [well for well in values.index if assigned.get(well) == role]
             numbers = values.reindex(wells).to_numpy(dtype=float)
             keep = np.isfinite(numbers)
             numbers = numbers[keep]
             y = row + rng.uniform(-0.22, 0.22, len(numbers))
-            colour = ROLE_COLOURS[role]
-            dots = pg.ScatterPlotItem(
-                x=numbers,
-                y=y,
-                size=7,
-                brush=pg.mkBrush(colour.red(), colour.green(), colour.blue(), 200),
-                pen=None,
-                hoverable=True,
-                tip=lambda x, y, data: f"{data}: {x:.3g}",
-                data=[well for well, k in zip(wells, keep, strict=True) if k],
-            )
-            plot.addItem(dots)
-            if len(numbers):
-                middle = float(np.median(numbers))
-                plot.plot([middle, middle], [row - 0.32, row + 0.32], pen=pg.mkPen(ink, width=2))
-        left = plot.getAxis("left")
-        left.setTicks([[(row, role) for row, role in enumerate(reversed(sides))]])
+            dots.setData(x=numbers, y=y, data=[well for well, k in zip(wells, keep, strict=True) if k])
+            middle = [float(np.median(numbers))] * 2 if len(numbers) else []
+            line.setData(middle, [row - 0.32, row + 0.32][: len(middle)], pen=pg.mkPen(ink, width=2))
+            line.setZValue(1)
         for name in ("left", "bottom"):
             axis = plot.getAxis(name)
             axis.setPen(pg.mkPen(ink))
             axis.setTextPen(pg.mkPen(ink))
         plot.setLabel("bottom", title)
-        plot.setYRange(-0.5, len(sides) - 0.5, padding=0)
         plot.enableAutoRange(axis="x")
-        self.setFixedHeight(62 + 26 * len(sides))
-        self.show()
+
+
+def _dots(role: str) -> Any:
+    import pyqtgraph as pg
+
+    colour = ROLE_COLOURS[role]
+    return pg.ScatterPlotItem(
+        size=7,
+        brush=pg.mkBrush(colour.red(), colour.green(), colour.blue(), 200),
+        pen=None,
+        hoverable=True,
+        tip=lambda x, y, data: f"{data}: {x:.3g}",
+    )

@@ -121,16 +121,6 @@ def test_label_files_are_previewed_and_a_missing_one_is_said(dock: Any, settle: 
     assert "no label image" in source.seen.text() and find_layer(bench.viewer, ROLE) is None
 
 
-def test_every_control_says_what_it_is(dock: Any) -> None:
-    from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit
-
-    for kind in (QAbstractButton, QComboBox, QLineEdit, QAbstractSpinBox):
-        for widget in dock.findChildren(kind):
-            if widget.objectName().startswith("qt_"):
-                continue
-            assert widget.accessibleName() and widget.toolTip(), widget
-
-
 def test_other_settings_go_over_the_plate_where_that_is_ticked(qtbot: Any, dock: Any, settle: Any) -> None:
     # last: it leaves the folder with other cells
     bench, source = dock.bench, dock.source

@@ -63,6 +63,7 @@ class TorchIcflCoder:
         picks = k if self._refit else self.per_round
         small = wide * picks * (2 * self.p + 3 * picks)  # atoms picked, and their products
         each = 12 * self.m + 2 * wide * self.p + small + (wide + 1) * k * self.per_round + 32 * k
+        each += products.BLOCK * (48 + self.per_round)  # the block that a pick looks at
         return int(np.clip(products.CHUNK_BYTES // each, 64, products.MOST_ROWS))
 
     def _pays(self, n: int) -> bool:

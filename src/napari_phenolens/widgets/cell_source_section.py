@@ -75,7 +75,7 @@ class CellSourceSection(Section):
         form.setSpacing(4)
         self.nuclear = QComboBox()
         tip(self.nuclear, "cell.nuclear").activated.connect(
-            lambda _i: self._choose("choose the channel of nuclei", nuclear=self.nuclear.currentText())
+            lambda _i: self._choose("choose the channel of nuclei", nuclear=self.nuclear.currentText() or None)
         )
         self.reach, self.stiffness, self.smooth = (
             self._spin(key, *range_)

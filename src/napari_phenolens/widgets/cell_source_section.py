@@ -27,8 +27,8 @@ AUTOMATIC = "automatic"
 OWN = {
     BUILT_IN: "Nuclei, grown outwards until they meet or have gone far enough. Preview it on a control well and on a "
     "treated one before it goes over the plate.",
-    LAYER: "The layer's labels become the cells of the field on show; other fields keep theirs. Cells are compared with "
-    "those of control wells, which need cells too: find those of all fields first.",
+    LAYER: "The layer's labels become the cells of the field on show; other fields keep theirs. Cells are compared "
+    "with those of control wells, which need cells too: find those of all fields first.",
     FOLDER: "One label image a field, for all fields. Fields without one are passed over and noted.",
 }
 

@@ -39,12 +39,13 @@ def responders_words(found: Subpopulations) -> list[str]:
     counted = found.wells[found.wells["side"] == "counted"]
     told, quality = found.looks, found.looks.calibration
     n = len(found.wells) - len(counted)
+    none = " None was seen, which says rare and not never." if found.false_positives.high == 0 else ""
     figures = [
         f"Of {int(counted['cells'].sum()):,} cells in {len(counted)} wells {found.responders:.1%} respond and "
         f"{found.escapers:.1%} still look like control (95 % intervals over wells). Called perturbed: {found.rule}, by "
         "models that never saw the cell's well.",
         f"Of the cells of {n} held-out control wells {found.false_positives:.1%} are so called, falsely: that share is "
-        "taken off. Cells that respond too weakly to be told from control count as escapers.",
+        f"taken off.{none} Cells that respond too weakly to be told from control count as escapers.",
         f"Cells of held-out wells are told apart with an AUROC of {told.auroc:.2f} and an accuracy of "
         f"{told.accuracy:.2f}."
         + (

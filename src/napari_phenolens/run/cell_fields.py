@@ -20,7 +20,6 @@ from napari_phenolens.run.cell_writer import (
 from napari_phenolens.run.errors import RunError
 
 if TYPE_CHECKING:
-
     import numpy.typing as npt
 
     from napari_phenolens.plate import Plate

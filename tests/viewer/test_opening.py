@@ -31,6 +31,28 @@ def test_a_run_opens_with_its_plate(opened: Any) -> None:
     assert s.comparison is not None
 
 
+def test_results_keep_the_roles_that_were_set_on_their_plate(
+    bench: Any, plate_folder: Path, run_folder: Path, fakes: Any, tmp_path: Path, settle: Any
+) -> None:
+    bench.opening.plate(plate_folder)
+    settle(bench)
+    s = bench.session
+    bench.set_queries(perturbed="dose > 3", excluded="dose == 1")
+    bench.mark(("C04",), "control")
+    roles = dict(s.roles)
+    assert "excluded" in roles.values() and roles["C04"] == "control"
+    bench.opening.run(run_folder)
+    settle(bench)
+    assert s.comparison is not None and dict(s.roles) == roles
+
+    bench.opening.plate(fakes.write_plate(tmp_path / "another", rows=2, columns=3, fields=1))
+    settle(bench)
+    bench.set_queries(perturbed="dose > 1")
+    bench.opening.run(run_folder)  # of the first plate: what was chosen on the other has no place here
+    settle(bench)
+    assert (s.perturbed_query, s.hand_roles, s.plate.name) == ("", {}, "small plate")
+
+
 def test_a_run_without_its_pictures_still_shows(bench: Any, run_folder: Path, settle: Any) -> None:
     from napari_phenolens.run import open_run
 

@@ -205,7 +205,7 @@ class Comparing:
     def choices(self) -> list[tuple[str, str]]:
         """List what the plate map can be coloured by: ``(key, words)``; numbers also as z, see `z_of`."""
         s = self.bench.session
-        found = [(ROLE, "Role (control, perturbed)")]
+        found = [(ROLE, "Role")]
         if s.source is not None:
             found.append((FIELDS, "Number of fields"))
         if self._profiles is not None:

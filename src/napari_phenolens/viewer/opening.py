@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_phenolens.errors import PhenoLensError
 from napari_phenolens.viewer import compat, images, roles
+from napari_phenolens.viewer.reopening import absolute
 from napari_phenolens.viewer.session import SLOTS, SlotState
 from napari_phenolens.viewer.session_file import is_session
 
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from napari_phenolens.viewer.workbench import Workbench
 
 RUN_FILE = "run.json"
+# what the user has chosen on a plate and keeps when results of it are opened
+CHOSEN = (
+    *("control_query", "perturbed_query", "positive_query", "excluded_query"),
+    *("hand_roles", "well", "field_name", "slots"),
+)
 
 
 def is_run(path: str | Path) -> bool:
@@ -35,6 +41,11 @@ def find_platemap(folder: str | Path) -> Path | None:
     ]
     pick = named if named else tables
     return pick[0] if len(pick) == 1 else None
+
+
+def _place(source: Any) -> str:
+    """Say where a plate lies, or the one that a run was made from."""
+    return absolute(getattr(source, "plate_path", None) or source.path)
 
 
 class Opening:
@@ -147,7 +158,11 @@ class Opening:
         wells = len(plate.wells)
         s.status = note or (
             f"{plate.name}: {wells} wells. "
-            + ("Choose the controls, then run." if s.roles else "Say which wells are controls (step 3).")
+            + (
+                "The plate map names the controls: check them (step 3), then run the model (step 4)."
+                if s.roles
+                else "Say which wells are controls (step 3)."
+            )
         )
 
     def _run_opened(self, opened: tuple[Any, Any]) -> None:
@@ -156,9 +171,11 @@ class Opening:
         if plate is None and s.plate is not None and Path(s.plate.path) == Path(run.plate_path or ""):
             plate = s.plate
         if plate is not s.plate:
-            keep = (s.well, s.field_name, s.control_query, s.perturbed_query, s.positive_query, s.slots)
+            same = s.source is None or _place(s.source) == _place(plate if plate is not None else run)
+            chosen = {name: getattr(s, name) for name in CHOSEN} if same else {}
             self._forget()
-            s.well, s.field_name, s.control_query, s.perturbed_query, s.positive_query, s.slots = keep
+            for name, value in chosen.items():
+                setattr(s, name, value)
             self.platemap = None  # the run keeps its own
             s.plate = plate
         s.run = run

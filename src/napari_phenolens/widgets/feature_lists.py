@@ -82,7 +82,7 @@ class FeatureList(QTableWidget):
                 item = QTableWidgetItem(words)
                 item.setData(FEATURE, feature)
                 if not plain:
-                    item.setTextAlignment(int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
+                    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 self.setItem(i, j, item)
         height = self.horizontalHeader().sizeHint().height() + ROW * len(table) + 4
         self.setFixedHeight(min(height, self._tallest))

@@ -46,6 +46,7 @@ class QueryEdit(QWidget):
         self.menu_button = QToolButton()
         self.menu_button.setText("▾")
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.menu_button.setStyleSheet("QToolButton::menu-indicator { image: none; }")  # one arrow is enough
         tip(self.menu_button, key)
         self.menu_button.setAccessibleName(f"{self.line.accessibleName()}: suggestions")
         self._menu = QMenu(self)

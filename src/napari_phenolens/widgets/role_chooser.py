@@ -21,6 +21,10 @@ _GIVEN = (
 )
 LISTED = 12  # names of wells that are written out
 LINES = 5  # values that are seen without scrolling
+_LOOK = (  # napari's theme draws an empty tick box in the colour of the list
+    "QListWidget::item { padding: 2px; } "
+    "QListWidget::indicator:unchecked { border: 1px solid #8c9196; border-radius: 2px; width: 11px; height: 11px; }"
+)
 
 
 class RoleChooser(QWidget):
@@ -36,6 +40,7 @@ class RoleChooser(QWidget):
         self.values = QListWidget()
         tip(self.values, "roles.values")
         self.values.setUniformItemSizes(True)
+        self.values.setStyleSheet(_LOOK)
         self.values.itemChanged.connect(self._ticked)
         self.picked = hint()
         self.buttons = {}

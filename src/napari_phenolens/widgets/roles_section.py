@@ -97,6 +97,9 @@ class RolesSection(Section):
         ):
             wells, error = roles.match(s.source, query)
             edit.set_count(error or (plural(len(wells), "well") if query else ""), error=bool(error))
+            taken = [well for well in wells if s.roles.get(well) == roles.PERTURBED]
+            if edit is self.positive and taken:
+                edit.set_count(f"{plural(len(wells), 'well')}, {len(taken)} of them used as perturbed above")
         controls = s.wells_of(roles.CONTROL)
         perturbed = s.wells_of(roles.PERTURBED)
         if not s.perturbed_query and controls:

@@ -23,7 +23,7 @@ Doubles = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int32]
 
 _WHOLE = ("label", "y0", "x0", "y1", "x1", "area")
-KEPT_FIELDS = 4  # label images kept in memory
+KEPT_BYTES = 96 * 2**20  # of label images kept in memory; a card shows cells of a dozen fields
 
 
 class CellStore:
@@ -97,14 +97,15 @@ class CellStore:
     def labels(self, well: str, place: int, shape: tuple[int, int]) -> Labels:
         """Give a field's label image; the last few stay in memory."""
         key = well, place
-        if key not in self._images:
-            if len(self._images) >= KEPT_FIELDS:
-                self._images.pop(next(iter(self._images)))
+        image = self._images.get(key)
+        if image is None:
             row = self.run.plan.wells.index(well) * self.plan.fields + place
             image = np.asarray(self.arrays["labels"][row, : shape[0], : shape[1]], np.int32)
             image.setflags(write=False)
+            while self._images and sum(i.nbytes for i in self._images.values()) + image.nbytes > KEPT_BYTES:
+                self._images.pop(next(iter(self._images)), None)
             self._images[key] = image
-        return self._images[key]
+        return image
 
 
 class CellReader(RunFiles):

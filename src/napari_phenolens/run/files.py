@@ -120,7 +120,7 @@ class RunFiles:
     def renew(self, other: RunFiles) -> None:
         """Take up what another reader of the same run has found on disk, as a run goes on."""
         self.plan, self._marks = other.plan, other._marks
-        for name in ("wells", "skipped", "field_table", "density", "_histograms", "_finer"):
+        for name in ("wells", "skipped", "field_table", "_places", "density", "_histograms", "_finer"):
             self.__dict__.pop(name, None)
 
     @cached_property
@@ -190,15 +190,29 @@ class RunFiles:
             Where there is no such well or field with results.
         """
         name = self._well(well)
-        rows = self.field_table[self.field_table["well"] == name]
+        by_name, by_place, first = self._places[name]
         if field is None:
-            return rows.iloc[0]
-        found = rows[rows["field"] == str(field)] if isinstance(field, str) else rows[rows["place"] == int(field)]
-        if found.empty and isinstance(field, str) and field.isdigit():
-            found = rows[rows["place"] == int(field)]
-        if found.empty:
-            raise RunError(f"{name}: no field {field!r} with results; there are: {', '.join(rows['field'])}")
-        return found.iloc[0]
+            row: int | None = first
+        elif isinstance(field, str):
+            row = by_name.get(field)
+            if row is None and field.isdigit():
+                row = by_place.get(int(field))
+        else:
+            row = by_place.get(int(field))
+        if row is None:
+            raise RunError(f"{name}: no field {field!r} with results; there are: {', '.join(by_name)}")
+        return self.field_table.iloc[row]
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[dict[str, int], dict[int, int], int]]:
+        """Rows of `field_table` of each well: by the field's name, by its place, and the first. A click asks often."""
+        found: dict[str, tuple[dict[str, int], dict[int, int], int]] = {}
+        table = self.field_table
+        for row, (well, name, place) in enumerate(zip(table["well"], table["field"], table["place"], strict=True)):
+            by_name, by_place, _ = found.setdefault(well, ({}, {}, row))
+            by_name.setdefault(str(name), row)
+            by_place.setdefault(int(place), row)
+        return found
 
     @cached_property
     def _arrays(self) -> dict[str, zarr.Array[Any]]:

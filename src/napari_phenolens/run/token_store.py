@@ -121,7 +121,8 @@ class TokenStore:
         first: Mapping[tuple[str, int], npt.NDArray[np.float16]] | None = None,
     ) -> None:
         self.path = folder / key
-        self.key, self.limit, self._size = key, limit, 0
+        self.key, self.limit = key, limit
+        self._size: int | None = 0
         scale = self.path / "scale.npy"
         if scale.exists():
             centre, spread = np.load(scale, allow_pickle=False)
@@ -136,10 +137,17 @@ class TokenStore:
             np.save(scratch, np.stack([half.centre, half.spread]))
             os.replace(scratch, scale)
         self.half = half
-        self._size = sum(f.stat().st_size for f in self.path.rglob("c*/*") if f.is_file())
+        self._size = None  # counted when it is first asked for: whoever reads one field needs no look at all files
         for left in self.path.glob(".writing-*"):  # of a process that was killed
             if time.time() - left.stat().st_mtime > LEFT_OVER:
                 shutil.rmtree(left, ignore_errors=True)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all stored tokens."""
+        if self._size is None:
+            self._size = sum(f.stat().st_size for f in self.path.rglob("c*/*") if f.is_file())
+        return self._size
 
     @staticmethod
     def exists(folder: Path, key: str) -> bool:
@@ -173,9 +181,9 @@ class TokenStore:
         target.parent.mkdir(exist_ok=True)
         shutil.rmtree(target, ignore_errors=True)
         os.replace(scratch, target)
-        self._size += packed.nbytes
+        self._size = self.size + packed.nbytes
         return True
 
     def room_for(self, size: int) -> bool:
         """Tell whether that many bytes more keep within the limit and leave the disk some space."""
-        return self._size + size <= self.limit and shutil.disk_usage(self.path).free - size > RESERVE
+        return self.size + size <= self.limit and shutil.disk_usage(self.path).free - size > RESERVE

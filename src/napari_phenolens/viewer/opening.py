@@ -226,6 +226,12 @@ class Opening:
         s.slots = tuple(SlotState() for _ in range(SLOTS))
 
 
+def _look_ahead(plate: Any) -> None:
+    """Read in the thread what the dock asks of a plate at once: its pixel size stands in the header of a file."""
+    if plate is not None:
+        _ = plate.pixel_size
+
+
 def watch(bench: Workbench) -> Any:
     """Adopt what the reader or the sample adds from now on, and what they have added already.
 
@@ -243,12 +249,6 @@ def watch(bench: Workbench) -> Any:
     bench.opening.adopt(list(viewer.layers))
 
     def end() -> None:
-def _look_ahead(plate: Any) -> None:
-    """Read in the thread what the dock asks of a plate at once: its pixel size stands in the header of a file."""
-    if plate is not None:
-        _ = plate.pixel_size
-
-
         with suppress(ReferenceError):  # the viewer may have gone before its dock
             viewer.layers.events.inserted.disconnect(inserted)
 

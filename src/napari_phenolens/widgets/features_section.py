@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 from napari_phenolens.analysis.well_values import FEATURE
 from napari_phenolens.viewer import compat
 from napari_phenolens.viewer.feature_page import DOCK as FEATURE_DOCK
+from napari_phenolens.viewer.jobs import Job
 from napari_phenolens.viewer.session import PHENOTYPE
 from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.feature_model import FeatureModel
@@ -83,6 +84,8 @@ class FeaturesSection(Section):
         connections.connect(events.comparison, self._comparison)
         for signal in (events.plate, events.run, events.roles):
             connections.connect(signal, self._state)
+        for signal in (bench.jobs.started, bench.jobs.ended):
+            connections.connect(signal, self._job)
         connections.connect(events.feature, self._feature)
         connections.connect(events.said, self.model.set_said)
         connections.connect(events.said, self._resay)
@@ -149,13 +152,19 @@ class FeaturesSection(Section):
         left = len(notes) - 1
         self.more.setText("Show less" if self.more.isChecked() else f"{left} more to know before believing this table")
 
+    def _job(self, job: Job) -> None:
+        if job.kind == "compare":
+            self._state()
+
     def _state(self, _value: object = None) -> None:
         missing = self.bench.comparing.ready()
         comparison = self.bench.session.comparison
         self.compare_button.setEnabled(not missing)
         self.compare_button.setText("Compare" if comparison is None else "Compare again")
         self.empty.setVisible(comparison is None)
-        self.empty.setText(missing or "Press Compare to rank the features between control and perturbed wells.")
+        comparing = any(job.kind == "compare" for job in self.bench.jobs.running)
+        press = "Press Compare to rank the features between control and perturbed wells."
+        self.empty.setText(missing or ("Ranking the features…" if comparing else press))
         self.set_summary(f"{len(comparison.features):,} ranked" if comparison is not None else "")
         if comparison is not None and not missing:
             now = (
@@ -300,6 +309,8 @@ class FeaturesSection(Section):
     def _clicked(self, index: QModelIndex) -> None:
         if self.model.columns[index.column()].key == "star":
             self._star(index.row())
+        elif self.bench.session.colour_by == "role":  # the row that was chosen for the user is clicked as well
+            self._chosen(index, index)
 
     def _star(self, row_number: int | None = None) -> None:
         """Star the feature of a row, or take its star away; by default the chosen one's."""

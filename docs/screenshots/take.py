@@ -95,6 +95,10 @@ def main(arguments: list[str] | None = None) -> None:
         wait(bench.jobs, extra=1.5)
         check(bench)
         made.append(take(viewer, chosen.out, name))
+    if chosen.all:
+        from no_run import take_both
+
+        made += take_both(viewer, dock, chosen.out)
     for path in made:
         sys.stdout.write(f"{path}\n")
     viewer.close()

@@ -158,7 +158,6 @@ LINES: dict[str, tuple[str, tuple[str, ...]]] = {
 # 14 also wants every snippet of the documentation run and absolute links in the README. Snippets need a run of a real
 # plate and the network; what they call is covered by the tests of those functions. Links are relative, so that they
 # hold in a checkout and on the repository's page, of whatever copy.
-BY_HAND = {"licence", "plate_1536"}  # pictures that no script draws as yet; none may join them
 HERE = {"2 tidy", "4 bindings", "7 threads", "11 names", "11 order", "11 themes", "14 pictures"}
 TESTS = Path(__file__).resolve().parent.parent
 
@@ -211,7 +210,7 @@ def test_the_pictures_are_drawn_by_a_script(repo: Path) -> None:
     scripts = "".join(file.read_text(encoding="utf-8") for file in shots.glob("*.py"))
     pictures = {file.stem for file in shots.glob("*.png")}
     assert len(pictures) > 3
-    assert {name for name in pictures if f'"{name}"' not in scripts and f"{name}.png" not in scripts} <= BY_HAND
+    assert {name for name in pictures if f'"{name}"' not in scripts and f"{name}.png" not in scripts} == set()
 
 
 # ---- 7: threads ----

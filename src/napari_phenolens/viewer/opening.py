@@ -110,6 +110,7 @@ class Opening:
             if source is None and run.plate_path and Path(run.plate_path).exists():
                 with suppress(PhenoLensError):  # the pictures may be gone or damaged, the results are still good
                     source = run.plate()
+            _look_ahead(source)
             return run, source
 
         return self.bench.jobs.start("open", work, self._run_opened, title=f"Opening the results in {Path(path).name}")
@@ -121,7 +122,6 @@ class Opening:
         -------
         bool
             Whether one of the layers named one that is not open yet.
-            _look_ahead(source)
         """
         for layer in layers:
             note = layer.metadata.get(images.KEY)

@@ -66,7 +66,6 @@ class WellPlot(QWidget):
             self._rows = {role: (_dots(role), plot.plot()) for role in sides}
             for dots, _line in self._rows.values():
                 plot.addItem(dots)
-            plot.getAxis("left").setTicks([list(enumerate(sides))])
             plot.setYRange(-0.5, len(sides) - 0.5, padding=0)
             self.setFixedHeight(62 + 26 * len(sides))
         rng = np.random.default_rng(0)
@@ -80,6 +79,7 @@ class WellPlot(QWidget):
             middle = [float(np.median(numbers))] * 2 if len(numbers) else []
             line.setData(middle, [row - 0.32, row + 0.32][: len(middle)], pen=pg.mkPen(ink, width=2))
             line.setZValue(1)
+        plot.getAxis("left").setTicks([list(enumerate(sides))])  # every time: the axis finds its width when it is shown
         for name in ("left", "bottom"):
             axis = plot.getAxis(name)
             axis.setPen(pg.mkPen(ink))

@@ -10,7 +10,9 @@ them into an environment beside it::
     peers/bin/python -m pip install sae-lens overcomplete spams-bin eai-sparsify dictionary-learning "matplotlib<3.11"
     PYTHONPATH=src peers/bin/python tests/benchmarks/bench_coder.py
 
-The first rows of a table say how far the path that is timed gives the codes of the definition, in float64.
+The first rows of a table say how far the path that is timed gives the codes of the definition, in float64. "ours,
+torch" is the coder of GPUs, on the first one where there is one, else on torch's CPU: the line above the table says
+which.
 """
 
 from __future__ import annotations
@@ -69,6 +71,20 @@ def agreement(x: np.ndarray, atoms: np.ndarray, rounds: int, per_round: int, our
         f"{same} of {len(x)} rows ({same / len(x):.2%}) have the support of the definition; values differ by "
         f"{worst:.1e} at most"
     )
+
+
+def ours_torch(x: np.ndarray, atoms: np.ndarray, rounds: int, per_round: int, checked: int) -> Work:
+    import torch
+
+    from napari_phenolens.dictionary.torch_coder import TorchIcflCoder
+
+    where = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    coder = TorchIcflCoder(atoms, rounds, per_round, where)
+    codes = coder.encode(x)
+    said = agreement(x[:checked], atoms, rounds, per_round, [part[:checked] for part in codes])
+    way = "rows of a Gram matrix" if coder._pays(len(x)) else "products with the residual"
+    print(f"  ours, torch (on {where}, by {way}): {said}")
+    return lambda: coder.encode(x)
 
 
 def literal_torch(x: np.ndarray, atoms: np.ndarray, rounds: int, per_round: int) -> Work:
@@ -202,6 +218,7 @@ def one_setting(m: int, rounds: int, per_round: int, tokens: int, d: int, thread
     }
     few, some = max(64, tokens // 16), max(256, tokens // 4)
     peers: list[tuple[str, int, Callable[[], Work]]] = [
+        ("ours, torch", tokens, lambda: ours_torch(x, atoms, rounds, per_round, checked)),
         ("literal, torch", some, lambda: literal_torch(x[:some], atoms, rounds, per_round)),
         ("sae-lens, pursuit", few, lambda: sae_lens(x[:few], atoms, k)),
         ("overcomplete, MpSAE", few, lambda: overcomplete(x[:few], atoms, k)),

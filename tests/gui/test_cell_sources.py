@@ -141,7 +141,8 @@ def test_other_settings_go_over_the_plate_where_that_is_ticked(qtbot: Any, dock:
     cells = Path(run.path) / "cells"
 
     def first() -> bool:  # a well of the new ones
-        return '"reach": 5.0' in (cells / "cells.json").read_text() and any((cells / "done").glob("*.json"))
+        plan = cells / "cells.json"  # the folder goes and comes back
+        return plan.is_file() and '"reach": 5.0' in plan.read_text() and any((cells / "done").glob("*.json"))
 
     qtbot.waitUntil(first, timeout=60_000)
     bench.jobs.cancel("cells")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, Qt
 
 from napari_phenolens import distinguish, subpopulations
 from napari_phenolens.demo import DEMO_CONTROLS, DEMO_PERTURBED
@@ -103,7 +103,8 @@ def test_responders_on_picture_and_plate_map_are_those_of_python(qtbot: Any, doc
     settle(dock)
     assert layer.visible and len(bench.viewer.layers) == count
     assert set(layer.features["state"]) <= {"control", "false positive"}
-    qtbot.mouseClick(section.paint, Qt.MouseButton.LeftButton)
+    box = QPoint(8, section.paint.height() // 2)
+    qtbot.mouseClick(section.paint, Qt.MouseButton.LeftButton, pos=box)
     assert not layer.visible
     bench.undo()
     settle(dock)

@@ -99,7 +99,7 @@ def test_the_page_tells_the_words_and_the_user_overrules_them(
 
     bench, section = page.bench, page.words_section
     s = bench.session
-    feature = int(s.comparison.features["feature"].iloc[0])
+    feature = s.page.feature
     assert section.find.isVisible() and not section.table.isVisible()
     qtbot.mouseClick(section.find, Qt.MouseButton.LeftButton)
     settle(page)

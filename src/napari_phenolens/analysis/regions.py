@@ -61,7 +61,7 @@ def region_features(run: RunLike, region: Region | Sequence[Region], *, against:
         )
     if against not in (REST, CONTROL):
         raise AnalysisError(f"against={against!r} is not known; choose {REST!r} or {CONTROL!r}")
-    regions = [region] if isinstance(region, tuple) and isinstance(region[0], str) else list(region)  # type: ignore[arg-type]
+    regions = [region] if isinstance(region, tuple) and isinstance(region[0], str) else list(region)
     if not regions:
         raise AnalysisError("no region was given; draw one, or pass (well, field, corners)")
     drawn = _drawn(run, regions)

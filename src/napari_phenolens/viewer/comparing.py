@@ -256,8 +256,8 @@ class Comparing:
         if key == PHENOTYPE:
             return self.score()
         if key == ESCAPERS:
-            waits = WellValues("Count responders in the dock PhenoLens cell to colour the wells by escapers")
-            return waits if s.responders is None else s.responders.values
+            none = WellValues("Count responders in the dock PhenoLens cell to colour the wells by escapers")
+            return none if s.responders is None else s.responders.values
         base = self.base_of(key)
         named = self._named(base)
         if named is None:

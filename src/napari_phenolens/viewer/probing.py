@@ -65,11 +65,11 @@ class Probing:
                 chosen["weights"] = settings.weights
             if preferences().token_folder:
                 chosen["tokens"] = preferences().token_folder
-            sides = {"controls": controls, "perturbed": perturbed}
+            chosen |= {"controls": controls, "perturbed": perturbed}
             with gently():
                 from napari_phenolens import blocks
 
-                return blocks(plate, **sides, progress=job.report, cancel=job.cancelled, **chosen)
+                return blocks(plate, progress=job.report, cancel=job.cancelled, **chosen)
 
         def done(table: Any) -> None:
             if s.plate is plate and self.sides() == (controls, perturbed):

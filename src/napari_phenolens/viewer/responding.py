@@ -179,7 +179,7 @@ class Responding:
         s = self.bench.session
         made, well, name = s.responders, s.well, s.field_name
         shown = made is not None and s.responders_shown and s.view == "field" and not s.side_by_side
-        if not shown or (well, name) not in made.of_fields:
+        if not shown or well is None or name is None or (well, name) not in made.of_fields:
             self._moved()
             return
 

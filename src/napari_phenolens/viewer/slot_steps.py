@@ -90,6 +90,8 @@ class SlotSteps:
     def _shown(self, index: int) -> None:
         """Watch a slot's layer, and put back the limits that wait for what it shows now."""
         layer = self.bench.slots.layer(index)
+        if layer is None:
+            return
         if layer not in self._watched:
             self._watched.add(layer)
             layer.events.contrast_limits.connect(self._moved)

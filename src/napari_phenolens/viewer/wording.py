@@ -122,7 +122,8 @@ class Wording:
     def stale(self) -> bool:
         """Whether other wells are controls now than when the words were found."""
         words = self.bench.session.words
-        return words is not None and words.controls != self.controls
+        # between two runs there are words of the one that goes
+        return words is not None and self.bench.session.run is not None and words.controls != self.controls
 
     def called(self, feature: int) -> str:
         """Give what a feature is called: by the user, else by its label; empty where it is neither."""

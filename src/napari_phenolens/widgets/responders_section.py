@@ -93,7 +93,7 @@ class RespondersSection(Section):
                     item = QTableWidgetItem(words)
                     item.setToolTip(f"{describe(s.source, str(well))}\n{made.values.said(str(well))}".strip())
                     if j >= 2:
-                        item.setTextAlignment(int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
+                        item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                     self.table.setItem(i, j, item)
             height = self.table.horizontalHeader().sizeHint().height() + ROW * len(counted) + 4
             self.table.setFixedHeight(min(height, TALLEST))

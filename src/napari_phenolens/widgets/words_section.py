@@ -112,7 +112,7 @@ class WordsSection(Section):
             for j, (key, _, told) in enumerate(_COLUMNS):
                 item = QTableWidgetItem(_figure(key, values[key]))
                 item.setToolTip(told if key != "auroc" else f"{told} Over {values['auroc_of']}.")
-                item.setTextAlignment(int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
+                item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 self.table.setItem(2 * i + 1, j, item)
         height = self.table.horizontalHeader().sizeHint().height() + 2 * ROW * len(rows) + 4
         self.table.setFixedHeight(min(height, TALLEST))

@@ -299,7 +299,7 @@ different spaces and cannot be compared.
 Intervals of differences: the tested wells are weighed at random {many} times (the Bayesian bootstrap: with four wells a
 side, drawing wells would leave many halves with one well alone), the same weights for both settings, and each time as
 many seeds are drawn as there are, the same for both, so that the difference is paired. What was chosen on the other
-half is held: intervals do not hold how that choice would vary, nor other plates; with two or three seeds they hold
+half is held: intervals do not hold how that choice would vary, nor other plates; with a few seeds they hold
 little of how fits vary, so look at the differences of each seed too."""
 
 CHOICE = """A setting is chosen by the mean Z' over its seeds on one half of the plate, and quoted on the other, whose

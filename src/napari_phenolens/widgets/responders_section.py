@@ -124,7 +124,10 @@ class RespondersSection(Section):
             "share is taken off.",
         ]
         if quality is not None:
-            lines.append(f"Probabilities of held-out wells are off by {quality.error.value:.3f} on average.")
+            lines.append(
+                f"Probabilities of held-out wells are off by {quality.error.value:.3f} on average; wells this few make "
+                f"{quality.chance:.3f} of it by chance ({quality.debiased.value:.3f} with that taken off)."
+            )
         lines += [note[0].upper() + note[1:] + "." for note in found.looks.notes]
         self.text.setText("\n".join(lines))
         self.set_summary(f"{wells} wells counted")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 import pytest
@@ -12,10 +11,6 @@ from napari_phenolens.errors import Cancelled
 from napari_phenolens.run import again, fleet, open_run
 from napari_phenolens.run.engine import Engine
 from napari_phenolens.run.kept import Kept
-
-
-def timers():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("phenolens-kept")]
 
 
 def until(true):
@@ -40,9 +35,10 @@ def test_one_thing_is_kept_until_it_lies_idle():
     kept.get("b", object)
     until(lambda: kept.held is None)
     kept.get("a", object)
+    last = kept._timer
     kept.forget()
     assert kept.held is None
-    until(lambda: not timers())
+    until(lambda: not last.is_alive())
 
 
 @pytest.fixture

@@ -23,9 +23,17 @@ def test_a_heatmap_is_as_fine_as_preferred(
     asked = []
 
     def fake(
-        run: Any, well: str, field: str, feature: int, *, kind: str, stride: int | None, channel: str | None
+        run: Any,
+        well: str,
+        field: str,
+        feature: int,
+        *,
+        kind: str,
+        stride: int | None,
+        channel: str | None,
+        cancel: Any,
     ) -> Heatmap:
-        assert (kind, channel) == ("activation", None)
+        assert (kind, channel, cancel) == ("activation", None, None)
         asked.append(stride)
         return Heatmap(np.ones((2, 3), np.float32), (4.0, 4.0), (3.5, 3.5), (0.0, 1.0))
 
@@ -39,7 +47,7 @@ def test_a_heatmap_is_as_fine_as_preferred(
 
 def test_a_channels_part_is_that_of_the_public_function(monkeypatch: pytest.MonkeyPatch) -> None:
     def fake(run: Any, well: str, field: str, feature: int, **asked: Any) -> Heatmap:
-        assert asked == {"kind": "alignment", "stride": None, "channel": "DNA"}
+        assert asked == {"kind": "alignment", "stride": None, "channel": "DNA", "cancel": None}
         return Heatmap(np.full((2, 3), -1, np.float32), (8.0, 8.0), (3.5, 3.5), (-2.0, 2.0))
 
     monkeypatch.setattr("napari_phenolens.analysis.heatmap", fake)

@@ -188,6 +188,8 @@ def test_names_are_written_here_and_seen_there(page: Any, settle: Any, qtbot: An
     assert page.bench.session.run.annotations[3].star and page.star.text() == "★"
     choose(page, 4, settle)
     assert page.name.text() == "" and page.note.toPlainText() == "" and page.star.text() == "☆"
+    page.bench.session.undo.undo()  # what lies in the slot comes back first
+    assert page.bench.session.slots[0].feature == 3 and page.bench.session.run.annotations[3].star
     page.bench.session.undo.undo()
     assert not page.bench.session.run.annotations[3].star
 

@@ -32,7 +32,7 @@ def test_channels_are_offered_where_the_run_tells_them_apart(
     parts = np.stack([tokens @ run.lens.dictionary.atoms[3] * share for share in (0.25, 0.75)])
     monkeypatch.setattr(run, "channels_apart", True, raising=False)
     monkeypatch.setattr(run.lens, "channels", ("DNA", "GFP"), raising=False)
-    monkeypatch.setattr(run, "channel_alignment", lambda *_a: parts, raising=False)
+    monkeypatch.setattr(run, "channel_alignment", lambda *_a, **_k: parts, raising=False)
     slots._channels()
     words = [slots.kinds[0].itemText(i) for i in range(slots.kinds[0].count())]
     assert words[len(KINDS) :] == ["alignment by DNA", "alignment by GFP"]

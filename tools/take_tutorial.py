@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
-SIZE = (1280, 820)
+SIZE = (1440, 860)
 LARGEST = 300_000  # bytes of a picture
 
 

@@ -115,16 +115,21 @@ def batches(x: Rows, seed: int) -> Callable[[], Rows]:
     return lambda: np.asarray(x[np.sort(rng.choice(len(x), min(BATCH, len(x)), replace=False))], np.float32)
 
 
-def timed(update: Callable[[], object], measure: Callable[[], float], seconds: float) -> list[tuple[float, float]]:
-    """Update until the time is up, measuring a dozen times; the measures take none of the time."""
+def timed(
+    update: Callable[[], object], measure: Callable[[], float], seconds: float, most: int | None = None
+) -> list[tuple[float, float]]:
+    """Update until the time or the steps are up, measuring a dozen times; the measures take none of the time."""
     curve: list[tuple[float, float]] = []
-    spent = 0.0
-    while spent < seconds:
+    spent, steps = 0.0, 0
+    while spent < seconds and steps != most:
         began = clock()
         update()
         spent += clock() - began
+        steps += 1
         if spent > seconds * (len(curve) + 1) / CURVE:
             curve.append((spent, measure()))
+    if steps == most:
+        curve.append((spent, measure()))
     return curve
 
 
@@ -160,7 +165,7 @@ def dictionary_learning(
         with torch.inference_mode():
             return cosine(test, fitted.ae.decode(fitted.ae.encode(rows)).numpy())
 
-    curve = timed(update, measure, seconds)
+    curve = timed(update, measure, seconds, steps)  # beyond its steps the rate of its schedule falls below zero
     learnt = fitted.ae.decoder.weight.detach().numpy().T
     name = f"dictionary_learning, TopK, lr {fitted.lr:.2g}, laid out for {steps:,} steps"
     say(name, curve[-1][0], done, measure(), by_pursuit(learnt, test, sparsity), curve)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
 SIZE = (1440, 860)
-LARGEST = 300_000  # bytes of a picture
+LARGEST = 600_000  # bytes of a picture
 
 
 def main(arguments: list[str] | None = None) -> None:

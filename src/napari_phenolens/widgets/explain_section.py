@@ -102,7 +102,7 @@ class ExplainSection(Section):
     def __init__(self, bench: Workbench, connections: Connections, parent: QWidget | None = None) -> None:
         super().__init__("8  Explain a place or a region", parent)
         self.bench = bench
-        self.enabled = QCheckBox("Click on the cells to explain a place")
+        self.enabled = QCheckBox("Click a cell to explain a place")
         self.enabled.setChecked(bench.picking.enabled)
         tip(self.enabled, "explain.enabled").toggled.connect(self._enable)
         self.text = hint()
@@ -123,6 +123,8 @@ class ExplainSection(Section):
         tip(self.cell, "explain.cell").clicked.connect(lambda: compat.open_dock(bench.viewer, cell_page.DOCK))
         self.body.addLayout(row(self.enabled, self.cell, stretch=0))
         self.draw, self.compare, self.against = QPushButton("Draw a region"), QPushButton("Compare"), QComboBox()
+        self.against.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.against.setMinimumWidth(90)
         for words, side in (("the rest of the field", REST), ("control wells", CONTROL)):
             self.against.addItem(words, side)
         tip(self.against, "explain.against")

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtGui import QColor, QPixmap
-from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLabel, QPushButton, QSlider, QToolButton, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QGridLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QSlider,
+    QToolButton,
+    QWidget,
+)
 
 from napari_phenolens.analysis import contribution_channels
 from napari_phenolens.export.channel_look import channel_labels
@@ -74,6 +84,9 @@ class SlotsSection(Section):
         swatch.setToolTip(f"Slot {index + 1} is drawn in {HUE_NAMES[index]}.")
         name = QLabel("empty")
         button, kind, clear = QPushButton("Show here"), QComboBox(), QToolButton()
+        # narrower than its longest words where the dock is narrow
+        kind.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        kind.setMinimumWidth(100)
         for word in KINDS:
             kind.addItem(word, word)
         clear.setText("✕")

@@ -85,8 +85,9 @@ class SlotsSection(Section):
         name = QLabel("empty")
         button, kind, clear = QPushButton("Show here"), QComboBox(), QToolButton()
         # narrower than its longest words where the dock is narrow
-        kind.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        kind.setMinimumWidth(100)
+        kind.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        kind.setMinimumContentsLength(10)
+        kind.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         for word in KINDS:
             kind.addItem(word, word)
         clear.setText("✕")

@@ -123,8 +123,6 @@ class ExplainSection(Section):
         tip(self.cell, "explain.cell").clicked.connect(lambda: compat.open_dock(bench.viewer, cell_page.DOCK))
         self.body.addLayout(row(self.enabled, self.cell, stretch=0))
         self.draw, self.compare, self.against = QPushButton("Draw a region"), QPushButton("Compare"), QComboBox()
-        self.against.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.against.setMinimumWidth(90)
         for words, side in (("the rest of the field", REST), ("control wells", CONTROL)):
             self.against.addItem(words, side)
         tip(self.against, "explain.against")

@@ -7,7 +7,7 @@ from typing import Any
 from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QLabel, QLineEdit, QToolButton
 
 from napari_phenolens.viewer.running import METHODS, WHITENINGS
-from napari_phenolens.widgets.parts import row
+from napari_phenolens.widgets.parts import row, shorten_choice
 from napari_phenolens.widgets.tooltips import tip
 
 
@@ -23,9 +23,7 @@ class FitOptions:
             tip(box, key)
             for name, words in choices.items():
                 box.addItem(words, name)
-            # the longest words must not widen the dock
-            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(12)
+            shorten_choice(box, 12)
         self.start = QLineEdit()
         self.start.setPlaceholderText("none: from random features")
         tip(self.start, "run.start_lens")

@@ -10,7 +10,7 @@ from napari_phenolens.viewer.running import encoder_choices
 from napari_phenolens.viewer.weights import weights_file
 from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.licence_dialog import LicenceDialog
-from napari_phenolens.widgets.parts import Connections, hint, row
+from napari_phenolens.widgets.parts import Connections, hint, row, shorten_choice
 from napari_phenolens.widgets.tooltips import tip
 
 SHOWN = 18  # characters that the closed list asks for; the open one is as wide as its lines
@@ -25,9 +25,7 @@ class ModelChoice(QWidget):
         super().__init__(parent)
         self.bench = bench
         self._files: dict[str, str] = {}  # encoder -> a weights file of the user's
-        self.list = QComboBox()
-        self.list.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.list.setMinimumContentsLength(SHOWN)
+        self.list = shorten_choice(QComboBox(), SHOWN)
         tip(self.list, "run.encoder")
         self.get, self.file = QPushButton("Get the weights…"), QPushButton("I have the file…")
         tip(self.get, "run.get_weights").clicked.connect(self._get)

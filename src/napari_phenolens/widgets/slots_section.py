@@ -23,7 +23,7 @@ from napari_phenolens.viewer.session import KINDS, PHENOTYPE, SLOTS
 from napari_phenolens.viewer.settings import choose_for_now, preferences
 from napari_phenolens.viewer.slots import CHANNEL, HUE_NAMES, HUES, is_signed
 from napari_phenolens.viewer.workbench import Workbench
-from napari_phenolens.widgets.parts import Connections, Section, hint, row
+from napari_phenolens.widgets.parts import Connections, Section, hint, row, shorten_choice
 from napari_phenolens.widgets.tooltips import tip
 
 FINENESS = (
@@ -84,10 +84,7 @@ class SlotsSection(Section):
         swatch.setToolTip(f"Slot {index + 1} is drawn in {HUE_NAMES[index]}.")
         name = QLabel("empty")
         button, kind, clear = QPushButton("Show here"), QComboBox(), QToolButton()
-        # narrower than its longest words where the dock is narrow
-        kind.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        kind.setMinimumContentsLength(10)
-        kind.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        shorten_choice(kind, 10).setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         for word in KINDS:
             kind.addItem(word, word)
         clear.setText("✕")

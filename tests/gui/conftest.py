@@ -10,6 +10,12 @@ import pytest
 from viewer_fixtures import fakes, plate_folder, run_folder  # noqa: F401 - fixtures
 
 
+@pytest.fixture(autouse=True)
+def nothing_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test see what another one has chosen "until napari ends": all run in one process."""
+    monkeypatch.setattr("napari_phenolens.viewer.settings._for_now", {})
+
+
 @pytest.fixture
 def dock(qtbot: Any) -> Iterator[Any]:
     """Give the dock on a fresh viewer model, shown at the size that napari gives it."""

@@ -208,6 +208,9 @@ def test_no_qt_binding_is_named(repo: Path) -> None:
 def test_the_pictures_are_drawn_by_a_script(repo: Path) -> None:
     shots = repo / "docs" / "screenshots"
     scripts = "".join(file.read_text(encoding="utf-8") for file in shots.glob("*.py"))
+    assert "tutorial-{name}.png" in (repo / "tools" / "take_tutorial.py").read_text(encoding="utf-8")
+    steps = re.findall(r'seen\("(\w+)"\)', (repo / "tests" / "support" / "walk.py").read_text(encoding="utf-8"))
+    scripts += "".join(f"tutorial-{name}.png" for name in steps)
     pictures = {file.stem for file in shots.glob("*.png")}
     assert len(pictures) > 3
     assert {name for name in pictures if f'"{name}"' not in scripts and f"{name}.png" not in scripts} == set()

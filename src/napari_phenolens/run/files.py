@@ -120,7 +120,7 @@ class RunFiles:
     def renew(self, other: RunFiles) -> None:
         """Take up what another reader of the same run has found on disk, as a run goes on."""
         self.plan, self._marks = other.plan, other._marks
-        for name in ("wells", "skipped", "field_table", "_places", "density", "_histograms", "_finer"):
+        for name in ("wells", "skipped", "field_table", "_places", "density", "_histograms", "_finer", "_read_codes"):
             self.__dict__.pop(name, None)
 
     @cached_property

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -120,11 +121,22 @@ class Run(OverWells, CellReader):
 
     def codes(self, well: str, field: str | int | None = None) -> tuple[npt.NDArray[np.int64], Floats]:
         """Give a field's codes ``(index, value)``, each ``(units, k)``; unused slots hold index 0 and value 0."""
+        index, value = self._codes(well, field)
+        return index.astype(np.int64), value.astype(np.float32)
+
+    def _codes(self, well: str, field: str | int | None) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         rows = self._rows(well, field)
-        return (
-            np.asarray(self._arrays["codes/index"][rows], np.int64),
-            np.asarray(self._arrays["codes/value"][rows], np.float32),
-        )
+        return self._read_codes(rows.start, rows.stop)
+
+    @cached_property
+    def _read_codes(self) -> Callable[[int, int], tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+        """Give what reads codes as they are stored; a field is looked at feature by feature, so two fields are kept."""
+
+        @lru_cache(maxsize=2)
+        def read(start: int, stop: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+            return tuple(np.asarray(self._arrays[f"codes/{part}"][start:stop]) for part in ("index", "value"))  # type: ignore[return-value]
+
+        return read
 
     def foreground(self, well: str, field: str | int | None = None) -> npt.NDArray[np.bool_]:
         """Give which squares of a field's heatmap are foreground, ``(h, w)``."""
@@ -161,9 +173,9 @@ class Run(OverWells, CellReader):
         """
         if stride is not None and stride != self.lens.patch:
             return self._finer_activation(self._well(well), field, self._feature(feature), stride, cancel)
-        index, value = self.codes(well, field)
+        index, value = self._codes(well, field)
         here = (index == self._feature(feature)) & (value != 0)
-        return self._paint(well, field, np.where(here, value, 0).sum(1).astype(np.float32), np.float32(0))
+        return self._paint(well, field, np.where(here, value, 0).sum(1, dtype=np.float32), np.float32(0))
 
     def weighted_activation(
         self, well: str, field: str | int | None, weights: npt.NDArray[np.float64]

@@ -167,10 +167,20 @@ def apply_overlay(layer: Any, overlay: Overlay, options: dict[str, Any]) -> None
     layer.data = overlay.values
     put(layer, **{name: options[name] for name in ("scale", "translate", "units")})
     if fresh:  # limits that the user moved stay while he walks over the wells
-        limits = options["contrast_limits"]
-        put(layer, colormap=options["colormap"], contrast_limits_range=limits, contrast_limits=limits)
+        put(layer, colormap=options["colormap"])
+        _set_limits(layer, options["contrast_limits"])
         put(layer, name=options["name"])
     layer.metadata[KEY] = options["metadata"][KEY]
+
+
+def _set_limits(layer: Any, limits: Limits) -> None:
+    """Set limits and the range of their slider, and say so once: at every word of it napari draws a colour bar."""
+    if limits_of(layer) == limits and tuple(layer.contrast_limits_range) == limits:
+        return
+    with layer.events.contrast_limits.blocker():
+        layer.contrast_limits_range = limits
+        layer.contrast_limits = limits
+    layer.events.contrast_limits()
 
 
 class HeatmapSlots:
@@ -238,6 +248,7 @@ class HeatmapSlots:
             blending="translucent_no_depth",
             interpolation2d=chosen.interpolation,
         )
+        layer.colorbar.box = False  # the box makes napari build two shaders anew whenever the limits change
         layer.colorbar.visible = True
         self._to_its_place(index)
         return layer

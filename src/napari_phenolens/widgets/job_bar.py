@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_phenolens.progress import duration
 from napari_phenolens.viewer.jobs import Job
 from napari_phenolens.viewer.workbench import Workbench
+from napari_phenolens.widgets.busy_bar import BusyBar
 from napari_phenolens.widgets.parts import Connections, hint, row
 from napari_phenolens.widgets.tooltips import tip
 
@@ -25,7 +26,7 @@ class JobBar(QWidget):
     def __init__(self, bench: Workbench, connections: Connections, *kinds: str) -> None:
         super().__init__()
         self.bench, self._kinds = bench, kinds
-        self.text, self.bar, self.cancel = hint(), QProgressBar(), QPushButton("Cancel")
+        self.text, self.bar, self.cancel = hint(), BusyBar(), QPushButton("Cancel")
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(10)
         self.bar.setAccessibleName("Progress")
@@ -46,10 +47,10 @@ class JobBar(QWidget):
             return
         self.cancel.setEnabled(not job.cancelled())
         progress = job.progress
-        known = progress is not None and progress.total > 0
-        self.bar.setRange(0, progress.total if progress is not None and known else 0)
-        if progress is not None and known:
-            self.bar.setValue(min(progress.done, progress.total))
+        if progress is not None and progress.total > 0:
+            self.bar.set_progress(progress.done, progress.total)
+        else:
+            self.bar.set_busy()
         self.text.setText("Cancelling…" if job.cancelled() else self._words(job))
 
     @staticmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qtpy.QtCore import QPoint, QSignalBlocker, Qt
+from qtpy.QtCore import QPoint, QSignalBlocker, Qt, QTimer
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -17,14 +17,13 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QElidingLabel
 
 from napari_phenolens.plate import plate_format
 from napari_phenolens.viewer import roles
 from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.legend import Legend
 from napari_phenolens.widgets.palette import fills_of
-from napari_phenolens.widgets.parts import Connections, hint, row
+from napari_phenolens.widgets.parts import Connections, hint, one_line, row
 from napari_phenolens.widgets.plate_map import PlateMap
 from napari_phenolens.widgets.tooltips import tip
 
@@ -34,6 +33,7 @@ _MARKS = (
     ("wells.positive", "Positive", roles.POSITIVE),
     ("wells.excluded", "Exclude", roles.EXCLUDED),
 )
+SOON_MS = 250  # after another feature was chosen at the latest: else with its heatmap, so that all is drawn at once
 FILES = "Figure (*.png);;Vector figure (*.svg);;Table (*.csv)"
 
 
@@ -61,9 +61,7 @@ class MapPanel(QWidget):
         self.map.selection_changed.connect(bench.selecting.select)
         self.map.pointed.connect(self._point)
         self.map.menu_wanted.connect(self._menu)
-        self.readout = QElidingLabel("")
-        self.readout.setElideMode(Qt.TextElideMode.ElideRight)
-        self.readout.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.readout = one_line()
         self.legend = Legend(self)
         self.note = hint()
         self.colour = QComboBox()
@@ -83,11 +81,16 @@ class MapPanel(QWidget):
         for signal in (events.plate, events.run):
             connections.connect(signal, self._plate)
         coloured = (
-            events.roles, events.comparison, events.feature, events.score, events.responders, events.colour_by,
-            events.provisional,
+            events.roles, events.comparison, events.score, events.responders, events.colour_by, events.provisional,
         )  # fmt: skip
         for signal in coloured:
             connections.connect(signal, self._colours)
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(SOON_MS)
+        self._soon.timeout.connect(self._colours)
+        connections.connect(events.feature, self._feature)
+        connections.connect(bench.slots.shown, self._heatmap_shown)
         connections.connect(events.well, self._current)
         connections.connect(events.selected, self._selection)
         connections.connect(events.preview, self.map.set_preview)
@@ -159,6 +162,14 @@ class MapPanel(QWidget):
         self.legend.show_values(shown, self.counts())
         self.note.setText(shown.note)
         self.note.setVisible(bool(shown.note))
+
+    def _feature(self, _feature: object) -> None:
+        self._soon.start()
+
+    def _heatmap_shown(self, _slot: int) -> None:
+        if self._soon.isActive():
+            self._soon.stop()
+            self._colours()
 
     def counts(self) -> dict[str, int]:
         """Count the wells of each role."""

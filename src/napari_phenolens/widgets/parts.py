@@ -182,15 +182,45 @@ def shorten_choice(box: QComboBox, letters: int) -> QComboBox:
     return box
 
 
+class _Wrapped(QLabel):
+    """A label that wraps, and measures a text once for a width.
+
+    Qt's own is painted again each time it is measured (a text that can be selected is laid out anew for it), so that
+    any change of any part of the dock painted them all.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._measured: dict[int, int] = {}  # width -> height: a layout asks for two, with a scroll bar and without
+        self._measured_as: object = None
+
+    def heightForWidth(self, width: int) -> int:  # noqa: N802 - Qt's name
+        """Give the height that the text needs at a width."""
+        key = (self.text(), self.font().key(), self.devicePixelRatioF())
+        if self._measured_as != key:
+            self._measured_as, self._measured = key, {}
+        if width not in self._measured:
+            self._measured[width] = super().heightForWidth(width)
+        return self._measured[width]
+
+
 def hint(text: str = "") -> QLabel:
     """Give a line of help that wraps; long words never widen the dock."""
-    label = QLabel(text)
+    label = _Wrapped(text)
     label.setWordWrap(True)
     label.setMinimumWidth(220)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
     policy.setHeightForWidth(True)
     label.setSizePolicy(policy)
+    return label
+
+
+def one_line(text: str = "") -> QElidingLabel:
+    """Give a line that is cut where the dock is too narrow for it."""
+    label = QElidingLabel(text)
+    label.setElideMode(Qt.TextElideMode.ElideRight)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
     return label
 
 

@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QLabel,
     QLineEdit,
-    QProgressBar,
     QPushButton,
     QSpinBox,
     QToolButton,
@@ -25,6 +24,7 @@ from napari_phenolens.viewer.running import RunSettings, default_out
 from napari_phenolens.viewer.settings import preferences
 from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.block_choice import BlockChoice
+from napari_phenolens.widgets.busy_bar import BusyBar
 from napari_phenolens.widgets.fit_options import FitOptions
 from napari_phenolens.widgets.model_choice import ModelChoice
 from napari_phenolens.widgets.parts import Connections, Section, hint, row
@@ -59,7 +59,7 @@ class RunSection(Section):
         tip(self.run_button, "run.start").clicked.connect(self._run)
         tip(self.cancel_button, "run.cancel").clicked.connect(self._cancel)
         tip(self.results_button, "plate.results").clicked.connect(self._open)
-        self.bar = QProgressBar()
+        self.bar = BusyBar()
         self.bar.setTextVisible(True)
         self.bar.setAccessibleName("Progress of the run")
         self.bar.setToolTip("How much of the run is done, and how long it will still take.")
@@ -220,7 +220,7 @@ class RunSection(Section):
 
     def _started(self, job: Job) -> None:
         if job.heavy:
-            self.bar.setRange(0, 0)
+            self.bar.set_busy()
             self.text.setText(f"{job.title}…")
             self.cancel_button.setEnabled(True)
             self.cancel_button.setText("Cancel")
@@ -231,10 +231,9 @@ class RunSection(Section):
         if not job.heavy or progress is None:
             return
         if progress.total > 0:
-            self.bar.setRange(0, progress.total)
-            self.bar.setValue(min(progress.done, progress.total))
+            self.bar.set_progress(progress.done, progress.total)
         else:
-            self.bar.setRange(0, 0)
+            self.bar.set_busy()
         counts = progress.total and progress.stage != "download"  # its message says megabytes
         counted = f" {progress.done:,} of {progress.total:,}" if counts else ""
         left = f", about {duration(progress.eta)} left" if progress.eta is not None else ""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication, QFrame, QProgressBar, QPushButton, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QApplication, QFrame, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from napari_phenolens.viewer.jobs import Job
 from napari_phenolens.viewer.saving import TITLE as SESSION
 from napari_phenolens.viewer.workbench import Workbench
+from napari_phenolens.widgets.busy_bar import BusyBar
 from napari_phenolens.widgets.help_panel import open_help
 from napari_phenolens.widgets.parts import Connections, hint, row
 from napari_phenolens.widgets.tooltips import tip
 
+QUICK_MS = 200  # what is over before that needs no bar: showing and hiding it draws the whole window twice
 SLOW = {"compare", "run", "estimate", "sample", "overview"}  # kinds of jobs that can be cancelled here
 
 
@@ -68,8 +70,8 @@ class StatusLine(QWidget):
         self.text = hint()
         self.text.setMinimumHeight(2 * self.text.fontMetrics().lineSpacing())  # two lines, so that nothing jumps
         self.text.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
-        self.bar = QProgressBar()
-        self.bar.setRange(0, 0)
+        self.bar = BusyBar()
+        self.bar.set_busy()
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(4)
         policy = self.bar.sizePolicy()
@@ -77,6 +79,10 @@ class StatusLine(QWidget):
         self.bar.setSizePolicy(policy)
         self.bar.setVisible(False)
         self.bar.setAccessibleName("Something is being read or computed")
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.setInterval(QUICK_MS)
+        self._patience.timeout.connect(self._busy)
         self.cancel = QToolButton()
         self.cancel.setText("Cancel")
         tip(self.cancel, "status.cancel").clicked.connect(lambda: bench.cancel())
@@ -105,6 +111,19 @@ class StatusLine(QWidget):
 
     def _jobs(self, _job: Job) -> None:
         running = self.bench.jobs.running
-        self.bar.setVisible(bool(running))
+        if not running:
+            self._patience.stop()
+            self._busy()
+        elif not self._patience.isActive():
+            if self.bar.isHidden():
+                self._patience.start()
+            else:
+                self._busy()
+
+    def _busy(self) -> None:
+        """Show what goes on: the bar, and for what takes its time the button that ends it."""
+        running = self.bench.jobs.running
         slow = [job for job in running if job.kind in SLOW or "again" in job.title or job.title == SESSION]
-        self.cancel.setVisible(bool(slow))
+        for part, there in ((self.bar, running), (self.cancel, slow)):
+            if part.isHidden() == bool(there):
+                part.setVisible(bool(there))

@@ -9,7 +9,7 @@ from napari_phenolens.viewer.describing import describe
 from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.large_map import open_large
 from napari_phenolens.widgets.map_panel import MapPanel, small_button
-from napari_phenolens.widgets.parts import Connections, Section, hint, row
+from napari_phenolens.widgets.parts import Connections, Section, hint, one_line, row
 from napari_phenolens.widgets.provisional import ProvisionalNote
 from napari_phenolens.widgets.tooltips import tip
 
@@ -38,7 +38,7 @@ class WellsSection(Section):
         self.next.setText("▶")
         tip(self.previous, "wells.previous").clicked.connect(lambda: self._step(-1))
         tip(self.next, "wells.next").clicked.connect(lambda: self._step(1))
-        self.now = hint()
+        self.now = one_line()
         self.views = {}
         group = QButtonGroup(self)
         for key, words, view in _VIEWS:

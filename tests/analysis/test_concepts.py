@@ -177,9 +177,11 @@ def test_labels_say_what_is_known_and_no_more() -> None:
         "support": WITHIN_WELLS,
         "concept": "mean_nucleus_GFP",
         "same_as": "",
+        "tied": False,
     }
     first = {**looks, "q": 0.01, "r": 0.9, "rho": 0.9, "auroc": 0.97}
-    dose = {"kind": "dose", "words": "", "support": "treatment", "auroc": 0.9, "q": 0.01, "same_as": ""}
+    dose = {"kind": "dose", "words": "", "support": "treatment", "auroc": 0.9, "q": 0.01, "same_as": "", "tied": False,
+            "concept": "some dose"}  # fmt: skip
     doses = [{**dose, "name": "W dose", "r": 0.9, "rho": 0.95}, {**dose, "name": "L dose", "r": 0.8, "rho": 0.85},
              {**dose, "name": "M dose", "r": -0.8, "rho": -0.85}]  # fmt: skip
     table = pd.DataFrame([first, *doses])

@@ -115,11 +115,14 @@ def test_the_page_tells_the_words_and_the_user_overrules_them(
     assert shown[0] == f"{first['rho']:+.2f}" and shown[2] == f"{first['auroc']:.2f}"
     assert shown[4] == ("–" if pd.isna(first["rho_controls"]) else f"{first['rho_controls']:+.2f}")
     alone, sure = rows["support"] == "treatment contrast alone", rows["q"] < 0.05
-    for i, (by_treatment, significant) in enumerate(zip(alone, sure, strict=True)):
+    fits = rows["tied"] & (rows["rank"] > 1)
+    for i, (by_treatment, significant, again) in enumerate(zip(alone, sure, fits, strict=True)):
         said = section.table.item(2 * i, 0).text()
         assert said.startswith("not significant: ") != significant
         assert said.startswith("changes together with ") == (by_treatment and significant)
+        assert said.endswith(" (fits as well)") == again
     assert ("Changes together with" in section.notes.text()) == (alone & sure).any()
+    assert ("Fits as well" in section.notes.text()) == fits.any()
 
     # in the table of features, in the search, in the script
     model = FeatureModel()

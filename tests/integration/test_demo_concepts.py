@@ -107,11 +107,11 @@ def test_the_commands_give_the_numbers_of_python(
     python = ph.concepts(run, [3, 40], annotations=given, permutations=99, most=300)
     rows = json.loads(printed)["rows"]
     assert code == 0 and len(rows) == len(python)
-    for name in ("concept", "words", "r", "q", "auroc", "rho_within"):
+    for name in ("concept", "words", "r", "q", "auroc", "rho_within", "tied"):
         values = [None if value != value else value for value in python[name].tolist()]
         assert [row[name] for row in rows] == values, name
     assert "mine" in {row["concept"] for row in rows}
-    assert len(pd.read_csv(tmp_path / "c.csv")) == len(python)
+    assert pd.read_csv(tmp_path / "c.csv")["tied"].tolist() == python["tied"].tolist()
     code, printed = typed(capsys, "concepts", folder, "--phenotype", DEMO_PERTURBED["cell loss"])
     python = ph.concepts(run, ph.phenotype(run, None, DEMO_PERTURBED["cell loss"]), permutations=99)
     said = " ".join(printed.split())  # lines are wrapped

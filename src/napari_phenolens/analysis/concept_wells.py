@@ -112,11 +112,16 @@ def link_wells(
 
 
 def unit(values: Floats) -> npt.NDArray[np.float32]:
+    """Give `standard` in single precision."""
+    return standard(values).astype(np.float32)
+
+
+def standard(values: Floats) -> Floats:
     """Centre each column and bring it to length one; zeros where nothing varies but rounding."""
     centred = values - values.mean(axis=0)
     length = np.sqrt((centred**2).sum(axis=0))
     varies = length > 1e-9 * np.maximum(np.sqrt((values**2).sum(axis=0)), 1e-300)
-    return np.asarray(np.divide(centred, length, out=np.zeros_like(centred), where=varies), np.float32)
+    return np.asarray(np.divide(centred, length, out=np.zeros_like(centred), where=varies), np.float64)
 
 
 def ranks(values: Floats, group: Ints) -> npt.NDArray[np.float32]:

@@ -12,6 +12,7 @@ import pandas as pd
 from napari_phenolens.analysis.concept_labels import label, supports, words
 from napari_phenolens.analysis.concept_synonyms import grouped, synonyms, without_question
 from napari_phenolens.analysis.concept_tables import GeneSets, gene_concepts, label_concepts, table_concepts
+from napari_phenolens.analysis.concept_ties import tied_with_first, too_few_to_tell
 from napari_phenolens.analysis.concept_values import (
     LEAST_WELLS,
     TREATMENT,
@@ -35,7 +36,7 @@ from napari_phenolens.progress import CancelCallback
 COLUMNS = (
     "feature", "rank", "concept", "kind", "name", "words", "r", "p", "q", "rho", "auroc", "auroc_of", "effect",
     "rho_controls", "rho_within", "p_within", "r_cells", "r_cells_controls", "p_cells_controls", "support", "wells",
-    "same_as",
+    "same_as", "tied",
 )  # fmt: skip
 
 
@@ -131,13 +132,12 @@ def concepts(
             "add them with: phenolens cells RUN"
         )
     table = _test(listed, values, control, group, cells, codes, permutations, seed, cancel)
+    notes += too_few_to_tell(table, len(wells))
     kept = table[table["feature"].isin(wanted)] if wanted else table
-    named: dict[int | str, str] = {int(str(f)): label(rows) for f, rows in kept.groupby("feature")}
-    shown = kept[kept["rank"] <= most].reset_index(drop=True)
     if scored is not None:
-        shown["p"] = shown["q"] = np.nan
-        shown["feature"] = "phenotype"
-        named = {"phenotype": label(shown)}
+        kept = kept.assign(feature="phenotype", p=np.nan, q=np.nan)
+    named = {f if scored is not None else int(str(f)): label(rows) for f, rows in kept.groupby("feature")}
+    shown = kept[kept["rank"] <= most].reset_index(drop=True)
     shown.attrs = {
         "labels": named,
         "warnings": notes,
@@ -268,6 +268,7 @@ def _test(
     )  # fmt: skip
     leader = grouped(synonyms(matrix, control), rank.astype(np.intp), treatment).ravel()
     table["same_as"] = np.where(leader < 0, "", np.array([c.key for c in listed], object)[leader])
+    table["tied"] = tied_with_first(values, matrix, treatment, cancel=cancel).ravel()
     table = table[table["r"].notna()].copy()
     table["_treatment"] = table["kind"].isin(TREATMENT)
     table = table.sort_values(["feature", "_treatment", "rank"], kind="stable")

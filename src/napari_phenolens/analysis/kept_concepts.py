@@ -21,7 +21,7 @@ from napari_phenolens.progress import CancelCallback
 log = logging.getLogger(__name__)
 
 FILE = "concepts.json.gz"
-SCHEMA = 1
+SCHEMA = 2
 
 
 def kept_concepts(

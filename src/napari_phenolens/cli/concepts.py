@@ -14,7 +14,7 @@ from napari_phenolens.cli.outcome import exit_codes
 
 SHOWN = (
     "feature", "concept", "kind", "words", "r", "rho", "q", "auroc", "rho_controls", "rho_within",
-    "r_cells_controls", "support",
+    "r_cells_controls", "support", "tied",
 )  # fmt: skip
 FEATURES = 20  # printed where none were asked for, and rows that `distinguish` prints
 

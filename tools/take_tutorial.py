@@ -17,7 +17,6 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
 SIZE = (1440, 860)
-LARGEST = 600_000  # bytes of a picture
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -40,14 +39,16 @@ def main(arguments: list[str] | None = None) -> None:
 
 def walk(plate: Path, run: Path, out: Path, home: Path) -> None:
     """Walk in two windows: there, and back to where the session was."""
-    sys.path.insert(0, str(REPO / "tests" / "support"))
+    sys.path[:0] = [str(REPO / "tests" / "support"), str(REPO / "docs" / "screenshots")]
     import napari
     from qtpy.QtCore import Qt
     from qtpy.QtWidgets import QApplication
     from walk import Ground, Walk
 
     ground = Ground(plate, run=Path(shutil.copytree(run, home / "bbbc013-results")), compound="Wortmannin")
-    session = home / "bbbc013.phenolens.json"
+    documents = home / "Documents"  # not home itself: Qt's dialog takes a path into the folder that it shows for "home"
+    documents.mkdir()
+    session = documents / "bbbc013.phenolens.json"
 
     def seen(name: str) -> None:
         path = out / f"tutorial-{name}.png"
@@ -72,22 +73,14 @@ def walk(plate: Path, run: Path, out: Path, home: Path) -> None:
 
 
 def take(path: Path) -> None:
-    """Save what is on the screen, with the menus and dialogs that lie over the window, in few colours."""
-    from PIL import Image
+    """Save what is on the screen, with the menus and dialogs that lie over the window."""
     from qtpy.QtGui import QGuiApplication
     from qtpy.QtTest import QTest
+    from take import shrink
 
     QTest.qWait(400)
-    raw = path.with_suffix(".raw.png")
-    QGuiApplication.primaryScreen().grabWindow(0, 0, 0, *SIZE).save(str(raw))
-    with Image.open(raw) as picture:
-        for colours in (256, 192, 128, 64):
-            picture.convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
-            if path.stat().st_size <= LARGEST:
-                break
-    raw.unlink()
-    if path.stat().st_size > LARGEST:
-        raise SystemExit(f"{path}: {path.stat().st_size} bytes, more than {LARGEST}")
+    QGuiApplication.primaryScreen().grabWindow(0, 0, 0, *SIZE).save(str(path))
+    shrink(path)
 
 
 if __name__ == "__main__":

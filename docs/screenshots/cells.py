@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from take import HERE, SIZE, check, take, wait
+from take import HERE, SIZE, check, scroll_to, take, wait
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -34,6 +34,9 @@ def main(arguments: list[str] | None = None) -> None:
     bench.set_queries(None, chosen.perturbed, "")
     bench.comparing.start()
     wait(bench.jobs)
+    if bench.session.words is None:
+        bench.wording.find()
+        wait(bench.jobs, limit=600)
     check(bench)
     _, cells = viewer.window.add_plugin_dock_widget("napari-phenolens", "PhenoLens cell")
     wait(bench.jobs)
@@ -49,6 +52,8 @@ def main(arguments: list[str] | None = None) -> None:
         wait(bench.jobs)
         check(bench)
         assert bench.session.cell.whole
+        bench.showing.feature(int(bench.session.cell.card.features.index[0]))  # where its leading feature is
+        wait(bench.jobs, extra=2.0)
         print(take(viewer, chosen.out, name))
         print(bench.session.cell.card.text())
     if chosen.mixed:
@@ -57,14 +62,21 @@ def main(arguments: list[str] | None = None) -> None:
         bench.responding.count()
         wait(bench.jobs)
         check(bench)
-        cells.scroll.verticalScrollBar().setValue(0)
+        bench.showing.set_dim(False)
+        for slot in range(len(bench.session.slots)):
+            bench.showing.feature(None, slot)
+        viewer.reset_view()
+        wait(bench.jobs, extra=2.0)
+        scroll_to(cells, cells.responders)
         print(take(viewer, chosen.out, "responders"))
+        bench.responding.show(False)
+        bench.showing.set_dim(True)
     _, page = viewer.window.add_plugin_dock_widget("napari-phenolens", "PhenoLens feature")
     cells.parent().hide()
-    wait(bench.jobs)
-    if bench.session.words is None:
-        bench.wording.find()
-        wait(bench.jobs, limit=600)
+    bench.showing.well(bench.comparing.typical(list(compared.controls)))
+    bench.showing.feature(int(compared.features["feature"].iloc[0]))
+    viewer.reset_view()
+    wait(bench.jobs, extra=2.0)
     check(bench)
     page.scroll.verticalScrollBar().setValue(0)
     print(take(viewer, chosen.out, "words"))

@@ -3,7 +3,7 @@
     xvfb-run -a -s "-screen 0 1600x1000x24" python docs/screenshots/no_run.py
 
 The plate is drawn into a temporary folder. Nothing is downloaded: the licence is asked for offline, so the window says
-where it can be read. ``take.py --all`` takes these pictures too.
+where it can be read.
 """
 
 from __future__ import annotations
@@ -66,6 +66,8 @@ def take_large_map(viewer: Any, bench: Any, dock: Any, out: Path) -> Path:
         large = open_large(bench, dock)
         viewer.window._qt_window.resizeDocks([large.parent()], [SIZE[1] // 2], _vertical())
         wait(bench.jobs, extra=1.5)
+        viewer.reset_view()
+        wait(bench.jobs)
         check(bench)
         path = take(viewer, out, "plate_1536")
         large.parent().close()

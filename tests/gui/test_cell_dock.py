@@ -134,6 +134,13 @@ def test_a_similar_cell_is_gone_to(qtbot: Any, dock: Any, settle: Any, reference
     settle(dock)
     assert dock.bench.session.cell.card.cell == wanted
     assert dock.bench.session.well == reference.cells.loc[wanted, "well"]
+    outline = next(layer for layer in dock.bench.viewer.layers if layer.name == "Explained cell")
+    assert outline.visible
+    other = next(well for well in dock.bench.session.wells if well != dock.bench.session.well)
+    dock.bench.showing.well(other)  # no place was clicked that would be left: the cell was gone to
+    settle(dock)
+    assert dock.bench.session.cell is None
+    assert not outline.visible
 
 
 def test_keep_copy_and_report(

@@ -164,6 +164,10 @@ def test_show_rename_remove_and_undo(chart: Any, opened: Any, settle: Any, monke
     opened.bench.undo()
     assert [kept.name for kept in s.contrasts] == ["Perturbed vs control", second.name]
     assert len(contrasts_tried(s.run)) == 2  # removed or not, it was tried
+    opened.bench.contrasting.rename(s.contrasts[0], second.name)
+    called = [chart.across.itemText(i) for i in range(2)]
+    assert called[0] != called[1]  # told apart by their wells
+    assert called[1] == f"{len(second.perturbed)} vs {len(second.controls)} wells: {second.name}"
 
 
 def test_both_sides_must_differ(chart: Any, opened: Any, settle: Any) -> None:

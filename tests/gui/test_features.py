@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from qtpy.QtCore import QSortFilterProxyModel, Qt
+from steady_hands import click_title
 
 from napari_phenolens.widgets.feature_model import FeatureModel, search
 
@@ -65,9 +66,9 @@ def test_order_and_filters(small: pd.DataFrame, qtmodeltester: Any) -> None:
     assert shown(model) == [7, 170, 17, 3]
     keys = [column.key for column in model.columns]
     model.sort(keys.index("effect"), Qt.SortOrder.AscendingOrder)
-    assert shown(model) == [17, 170, 7, 3]  # by size; what has none stands last
+    assert shown(model) == [7, 17, 170, 3]  # with its sign; what has none stands last
     model.sort(keys.index("effect"), Qt.SortOrder.DescendingOrder)
-    assert shown(model) == [7, 170, 17, 3]
+    assert shown(model) == [170, 17, 7, 3]
     model.sort(keys.index("q"), Qt.SortOrder.DescendingOrder)
     assert shown(model) == [17, 170, 7, 3]
     model.sort(-1)
@@ -158,6 +159,23 @@ def test_a_click_on_a_title_sorts_and_a_third_goes_back(opened: Any) -> None:
     assert shown(model) == sorted(ranked)
     opened.features._sort(number)
     assert shown(model) == ranked
+
+
+def test_sorted_by_effect_the_largest_rise_is_seen_though_another_row_is_chosen(opened: Any, settle: Any) -> None:
+    section = opened.features
+    table, model = section.table, section.model
+    effect = model.column_of("effect")
+    signed = opened.bench.session.comparison.features.set_index("feature")["effect"].dropna()
+    opened.bench.showing.feature(int(signed.idxmin()))
+    settle(opened)
+    section._sort(effect)
+    assert model.value(0, "feature") == signed.idxmax()
+    assert table.rowAt(0) == 0
+    section._sort(effect)
+    assert model.value(0, "feature") == signed.idxmin()
+    click_title(table.horizontalHeader(), model.column_of("wells"))  # bars have no order
+    assert table.horizontalHeader().sortIndicatorSection() == effect
+    assert model.value(0, "feature") == signed.idxmin()
 
 
 def test_covariates_are_offered_too(opened: Any, settle: Any) -> None:

@@ -25,7 +25,21 @@ from napari_phenolens.viewer.images import role_of
 pytestmark = pytest.mark.gl
 
 RUN = os.environ.get("PHENOLENS_WALK_RUN")
-STEPS = ["panel", "plate", "choosing", "roles", "run", "ranked", "sorted", "feature", "page", "pair", "dose", "saved"]
+STEPS = [
+    "panel",
+    "plate",
+    "choosing",
+    "roles",
+    "run",
+    "ranked",
+    "sorted",
+    "feature",
+    "coloured",
+    "page",
+    "pair",
+    "dose",
+    "saved",
+]
 
 
 @pytest.fixture(params=["demo", *(["bbbc013"] if RUN else [])])

@@ -145,11 +145,13 @@ class Walk:
         self._seen("ranked")
 
     def sort_features(self) -> None:
-        """Sort by the effect: what rises most comes first."""
+        """Sort by the effect: what rises most comes first; two more clicks bring the ranking back."""
         features = self.dock.features
         title = features.model.column_of("effect")
         click_title(features.table.horizontalHeader(), title)
         self._seen("sorted")
+        for _ in range(2):
+            click_title(features.table.horizontalHeader(), title)
 
     def look_at_features(self) -> None:
         """Look at the first features on the cells and on their page: a click, then the key for the next row."""
@@ -158,6 +160,8 @@ class Walk:
         self.settle()
         self.looked = [self.session.feature]
         self._seen("feature")
+        reach(self.dock.wells.map)
+        self._seen("coloured")
         for _ in range(1, FIRST):
             press(self.window, Qt.Key.Key_Down)
             self.settle()
@@ -193,6 +197,8 @@ class Walk:
 
     def save(self, path: Path) -> None:
         """Save the session by the menu and the file dialog."""
+        if self.dock.visibleRegion().isEmpty():  # the charts lie over it
+            click_tab(self.window, PANEL)
         self._open(self.dock.plate)
         in_file_dialog(path)
         click_menu(self.dock.plate.tools.session_button, "Save session")

@@ -127,6 +127,18 @@ def test_a_clear_colour_at_zero(opened: Any) -> None:
         assert ramp(index, "alignment").map(np.array([0.5]))[0, 3] == pytest.approx(0, abs=0.02)
 
 
+def test_the_colour_bar_can_be_read_on_a_light_canvas_with_dark_pictures(opened: Any) -> None:
+    bar = opened.slots.layer(0).colorbar
+    canvas = opened.viewer.canvas
+    assert bar.position == "bottom_left"  # the caption has the top
+    assert bar.color is None  # napari's own, light on its dark canvas
+    canvas.background_color_override = "white"
+    grey = np.asarray(bar.color)[:3]
+    assert 0.35 < grey.min() <= grey.max() < 0.65
+    canvas.background_color_override = "black"
+    assert bar.color is None
+
+
 def test_below_zero_is_another_colour_than_slots_and_channels() -> None:
     """In CIEDE2000, for normal eyes, protanopes and deuteranopes (Machado et al. 2009); 10 is seen at a glance."""
     from skimage.color import deltaE_ciede2000, rgb2lab

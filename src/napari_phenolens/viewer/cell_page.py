@@ -60,6 +60,8 @@ class CellPages:
         self._colours: tuple[Any, Mapping[str, Any]] | None = None
         events = bench.session.events
         events.place.connect(self._follow)
+        for signal in (events.well, events.field_name):
+            signal.connect(self._moved)
         events.run.connect(self._run_changed)
         events.comparison.connect(self._again)
 
@@ -122,6 +124,16 @@ class CellPages:
         page = self.bench.session.cell
         if page is not None:
             self.explain(page.card.cell)
+
+    def _moved(self, _value: object = None) -> None:
+        """Leave the cell where its field is: a cell that was walked to has no place that would change with the well."""
+        s = self.bench.session
+        if s.cell is None or (s.cell.card.well, s.cell.card.field) == (s.well, s.field_name):
+            return
+        self._hide()
+        if not self.bench.walking.going:
+            self._stop()
+            s.cell = None
 
     def _follow(self, _value: object = None) -> None:
         s = self.bench.session

@@ -75,6 +75,11 @@ class CellWalking:
         place = int(np.clip(start, 0, len(ranked) - 1))
         self.go(int(ranked[place]))
 
+    @property
+    def going(self) -> bool:
+        """Whether a cell's field is being brought to the canvas."""
+        return self._goal is not None
+
     def go(self, cell: int) -> None:
         """Show a cell's field with the cell in the middle, and explain it."""
         row = self.bench.session.run.cells().loc[cell]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -34,6 +34,19 @@ def scale_bar(viewer: Any) -> Any:
     canvas = getattr(viewer, "canvas", None)
     overlays = getattr(canvas, "overlays", None)
     return overlays.scale_bar if overlays is not None and hasattr(overlays, "scale_bar") else viewer.scale_bar
+
+
+def on_light_canvas(viewer: Any) -> bool:
+    """Say whether the canvas is light, as in napari's light theme."""
+    colour = getattr(getattr(viewer, "canvas", None), "background_color", None)
+    return colour is not None and float(sum(colour[:3])) > 1.5
+
+
+def when_canvas_turns(viewer: Any, call: Callable[[], object]) -> None:
+    """Call whenever the canvas has another background colour: with another theme, mostly."""
+    events = getattr(getattr(viewer, "canvas", None), "events", None)
+    if hasattr(events, "background_color"):
+        events.background_color.connect(call)
 
 
 def camera(viewer: Any) -> Any:

@@ -10,6 +10,7 @@ from napari_phenolens.viewer.images import DIMMED, KEY, Picture, find_layer, lay
 from napari_phenolens.viewer.slots import OPACITY, Overlay, apply_overlay, negative_over, overlay_options
 
 SIDES = ("control", "perturbed")
+CAPTION_PT = 8  # napari's own 10 would cut off "perturbed C12 · F376 · Wortmannin" on half a canvas at 1366 px
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,7 @@ class SideBySide:
                 apply_overlay(layer, side.overlay, options)
         top = self._layer(self._roles(name, side)[-1])
         top.name = side.caption
+        top.name_overlay.font_size = CAPTION_PT
         top.name_overlay.visible = True
 
     def _order(self, wanted: list[tuple[Any, ...]]) -> None:

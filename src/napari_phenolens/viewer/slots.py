@@ -20,6 +20,7 @@ from napari_phenolens.viewer.settings import preferences
 HUES = ((0.98, 0.62, 0.05), (0.35, 0.80, 1.0), (0.95, 0.45, 0.80))
 HUE_NAMES = ("orange", "sky blue", "pink")
 OPACITY = 0.8
+BAR_ON_LIGHT = (0.5, 0.5, 0.5)  # contrast of 4 to 5 with white and with black
 Limits = tuple[float, float]
 Subject = tuple[int | None, str, int]  # what a heatmap maps: feature, kind, number of the comparison
 CHANNEL = "channel:"  # the kinds "channel:DNA": what that channel gives to the alignment
@@ -200,6 +201,7 @@ class HeatmapSlots:
         self.viewer = viewer
         self.busy = False
         self.opacity: float | None = None  # what the slider says, for slots that are still to come
+        compat.when_canvas_turns(viewer, self._colour_bars)
 
     def layer(self, index: int) -> Any | None:
         """Give the layer of a slot, None while it was never used."""
@@ -248,10 +250,21 @@ class HeatmapSlots:
             blending="translucent_no_depth",
             interpolation2d=chosen.interpolation,
         )
+        layer.colorbar.position = "bottom_left"  # the caption and the scale bar have the corners above and beside it
         layer.colorbar.box = False  # the box makes napari build two shaders anew whenever the limits change
+        layer.colorbar.color = self._bar_colour
         layer.colorbar.visible = True
         self._to_its_place(index)
         return layer
+
+    @property
+    def _bar_colour(self) -> tuple[float, float, float] | None:
+        """The colour of a bar's numbers; napari's own (None) is lost where a light canvas has dark pictures on it."""
+        return BAR_ON_LIGHT if compat.on_light_canvas(self.viewer) else None
+
+    def _colour_bars(self) -> None:
+        for layer in self.layers:
+            layer.colorbar.color = self._bar_colour
 
     def _to_its_place(self, index: int) -> None:
         """Move a slot's new layer below those of higher slots: jobs may end in any order."""

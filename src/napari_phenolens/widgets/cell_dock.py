@@ -16,7 +16,7 @@ from napari_phenolens.viewer.workbench import workbench_for
 from napari_phenolens.widgets.cell_parts import CellFeatures, CellStrip
 from napari_phenolens.widgets.cell_source_section import CellSourceSection
 from napari_phenolens.widgets.job_bar import JobBar
-from napari_phenolens.widgets.parts import Connections, JobPump, Section, hint, plural, row, scrolled
+from napari_phenolens.widgets.parts import Connections, JobPump, Section, find_room, hint, plural, row, scrolled
 from napari_phenolens.widgets.responders_section import RespondersSection
 from napari_phenolens.widgets.status import ErrorBanner
 from napari_phenolens.widgets.telling_section import TellingSection
@@ -61,6 +61,7 @@ class CellDock(QWidget):
         layout.addWidget(ErrorBanner(self.bench, self._connections))
         layout.addWidget(self.scroll)
         self.setMinimumWidth(320)
+        find_room(self)
         for key, by in (("N", 1), ("B", -1)):
             shortcut = QShortcut(QKeySequence(key), self)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)

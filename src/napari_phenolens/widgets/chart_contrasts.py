@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from qtpy.QtCore import QModelIndex, QSignalBlocker, Qt
@@ -66,7 +68,7 @@ class ContrastsChart(Chart):
             before = box.currentIndex()
             with QSignalBlocker(box):
                 box.clear()
-                box.addItems([kept.name for kept in s.contrasts])
+                box.addItems([called(kept, s.contrasts) for kept in s.contrasts])
                 box.setCurrentIndex(before if 0 <= before < len(s.contrasts) else min(i, len(s.contrasts) - 1))
         if len(s.contrasts) > 1 and self.across.currentIndex() == self.up.currentIndex():
             self.up.setCurrentIndex(1 if self.across.currentIndex() == 0 else 0)
@@ -119,7 +121,8 @@ class ContrastsChart(Chart):
                 "Make a second contrast above, then its effects are drawn against those of the first."
             )  # fmt: skip
         a, b = contrasts[self.across.currentIndex()], contrasts[self.up.currentIndex()]
-        plot = self.plot(left=f"effect: {short(b.name, 16)}", bottom=f"effect: {short(a.name, 32)}")
+        names = [called(kept, contrasts) for kept in (a, b)]
+        plot = self.plot(left=f"effect: {short(names[1], 16)}", bottom=f"effect: {short(names[0], 32)}")
         x, y = both["effect_a"].to_numpy(dtype=float), both["effect_b"].to_numpy(dtype=float)
         ends = np.array([min(x.min(), y.min(), 0), max(x.max(), y.max(), 0)])
         self.line(plot, ends, ends, PALE, 1, Qt.PenStyle.DashLine)
@@ -141,6 +144,12 @@ class ContrastsChart(Chart):
 
     def _tell(self, feature: int, x: float, y: float) -> str:
         return f"F{feature}: {x:.2f} and {y:.2f}"
+
+
+def called(kept: Comparison, contrasts: Sequence[Comparison]) -> str:
+    """Give a contrast's name; contrasts of one name are told apart by their wells, which stand first."""
+    alike = sum(other.name == kept.name for other in contrasts)
+    return kept.name if alike < 2 else f"{len(kept.perturbed)} vs {len(kept.controls)} wells: {kept.name}"
 
 
 def short(name: str, most: int) -> str:

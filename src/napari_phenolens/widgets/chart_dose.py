@@ -23,7 +23,7 @@ CURVE = QColor(213, 94, 0)
 BAND = QColor(213, 94, 0, 60)
 NO_ROLE = QColor(150, 150, 150)
 ZERO_GAP = 0.6  # decades left of the lowest dose where dose 0 is drawn
-BY_NAME = "found by its name"
+BY_NAME = "automatic"
 
 
 class ValueChart(Chart):
@@ -70,7 +70,7 @@ class DoseChart(ValueChart):
         self.compound.activated.connect(lambda _index: self.refresh())
         for box in (self.dose_column, self.compound_column):
             box.activated.connect(lambda _index: self.refresh())
-        self._layout.insertLayout(0, boxes(QLabel("Of"), self.value, QLabel("compound"), self.compound))
+        self._layout.insertLayout(0, boxes(QLabel("Of"), self.value, QLabel("for"), self.compound))
         columns = boxes(QLabel("Dose in"), self.dose_column, QLabel("named in"), self.compound_column)
         self._layout.insertLayout(1, columns)
         for name in ("run", "plate"):

@@ -24,7 +24,7 @@ from napari_phenolens.widgets.chart_positions import PositionsChart
 from napari_phenolens.widgets.chart_spread import SpreadChart
 from napari_phenolens.widgets.chart_volcano import VolcanoChart
 from napari_phenolens.widgets.how_tested import HowTested
-from napari_phenolens.widgets.parts import Connections, JobPump, hint, row, scrolled, undo_shortcuts
+from napari_phenolens.widgets.parts import Connections, JobPump, find_room, hint, row, scrolled, undo_shortcuts
 from napari_phenolens.widgets.provisional import ProvisionalNote
 from napari_phenolens.widgets.tooltips import tip
 
@@ -72,6 +72,7 @@ class ChartsDock(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.scroll)
         self.setMinimumWidth(340)
+        find_room(self)
         undo_shortcuts(self, self.bench)
         events = self.bench.session.events
         self._connections.connect(events.comparison, self._tell)

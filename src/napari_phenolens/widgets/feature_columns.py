@@ -25,7 +25,7 @@ FEATURE_COLUMNS = (
         "effect",
         "Effect [95 %]",
         "Difference of the well means, perturbed minus control, in moderated standard deviations, with its 95 % "
-        "interval. The table is ranked by its size.",
+        "interval. The table is ranked by its size; sorted, the largest rise or the largest fall stands first.",
     ),
     Column("wells", "Wells", "A bar a well (or a few wells): its mean activation. Controls first, in their colour."),
     Column("name", "Name", "What you call it: double-click or F2 to write. Kept with the run."),

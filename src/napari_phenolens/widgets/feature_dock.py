@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from qtpy.QtCore import QEvent, QSignalBlocker, QSize, Qt, QTimer, Signal
-from qtpy.QtGui import QFocusEvent, QKeySequence, QShortcut, QShowEvent
+from qtpy.QtCore import QEvent, QSignalBlocker, QSize, Qt, Signal
+from qtpy.QtGui import QFocusEvent, QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QComboBox,
     QLabel,
@@ -27,7 +27,7 @@ from napari_phenolens.widgets.feature_columns import is_missing, words
 from napari_phenolens.widgets.feature_lists import FamilyTree, SimilarTable
 from napari_phenolens.widgets.gallery_view import PLACEHOLDER, GalleryView
 from napari_phenolens.widgets.palette import fills_of
-from napari_phenolens.widgets.parts import Connections, JobPump, Section, hint, row, scrolled, tab_where_cramped
+from napari_phenolens.widgets.parts import Connections, JobPump, Section, find_room, hint, row, scrolled
 from napari_phenolens.widgets.plate_map import PlateMap
 from napari_phenolens.widgets.tooltips import tip
 from napari_phenolens.widgets.words_section import WordsSection
@@ -64,7 +64,7 @@ class FeatureDock(QWidget):
         super().__init__()
         self.bench = workbench_for(napari_viewer)
         self._connections = Connections()
-        self._placed = False
+        find_room(self)
         self._pump = JobPump(self.bench.jobs, self._connections, self)
         self._build_head()
         self._build_parts()
@@ -174,16 +174,6 @@ class FeatureDock(QWidget):
             self.family_section,
         )  # fmt: skip
 
-    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
-        """Once napari has found a place for the dock, see whether it has room there."""
-        super().showEvent(event)
-        if not self._placed:
-            self._placed = True
-            later = QTimer(self)
-            later.setSingleShot(True)
-            later.timeout.connect(lambda: tab_where_cramped(self))
-            later.start(0)
-
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Ask for a width at which two pairs of examples fit; the height is napari's to give."""
         return QSize(WIDTH, 600)
@@ -234,7 +224,11 @@ class FeatureDock(QWidget):
             self.figures.setText("This feature is not in the table on show.")
             return
         values = table.loc[hit[0]]
-        told = [f"{label} {words(key, values.get)}" for key, label in _FIGURES if not is_missing(values.get(key))]
+        told = [
+            f"{label} {values[key] if key == 'technical' else words(key, values.get)}"  # a dash alone says nothing here
+            for key, label in _FIGURES
+            if not is_missing(values.get(key))
+        ]
         self.figures.setText(" · ".join(told))
 
     def _show_gallery(self, page: Page) -> None:

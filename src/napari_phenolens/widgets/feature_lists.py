@@ -30,6 +30,7 @@ _COLUMNS = (
 )
 FEATURE = int(Qt.ItemDataRole.UserRole)
 ROW = 22  # px
+TOGETHER = "changes together with "  # as labels begin
 
 
 class FeatureList(QTableWidget):
@@ -59,6 +60,7 @@ class FeatureList(QTableWidget):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setShowGrid(False)
+        self.setWordWrap(False)  # a name that is too long is cut within a word, not before it
         self.verticalHeader().setVisible(False)
         self.verticalHeader().setDefaultSectionSize(ROW)
         for i, (_, title, told) in enumerate(columns):
@@ -81,6 +83,9 @@ class FeatureList(QTableWidget):
                 words = f"F{feature}" if key == "feature" else str(value) if plain else self._words(key, value)
                 item = QTableWidgetItem(words)
                 item.setData(FEATURE, feature)
+                if key == "name" and words:
+                    item.setToolTip(words)
+                    item.setText(words.replace(TOGETHER, "with ", 1))  # there is room for a few letters
                 if not plain:
                     item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 self.setItem(i, j, item)

@@ -107,8 +107,7 @@ class FeatureModel(QAbstractTableModel):
         if key not in self._keys:
             column = self._table[key]
             if pd.api.types.is_numeric_dtype(column):
-                numbers = self._numbers(key)
-                numbers = np.abs(numbers) if key == "effect" else numbers
+                numbers = self._numbers(key)  # effects with their sign: their size is the ranking already
                 missing = np.isnan(numbers)
             else:
                 texts = column.astype(str).str.casefold()
@@ -220,7 +219,7 @@ class FeatureModel(QAbstractTableModel):
         return True
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
-        """Sort by a column; effects by their size. A column of -1 goes back to the ranking."""
+        """Sort by a column. A column of -1 goes back to the ranking."""
         if column >= 0 and self.columns[column].key == "wells":
             return  # bars have no order
         self.beginResetModel()

@@ -277,7 +277,9 @@ class FeaturesSection(Section):
         """Sort downwards, upwards, then back to the ranking."""
         header = self.table.horizontalHeader()
         down, up = Qt.SortOrder.DescendingOrder, Qt.SortOrder.AscendingOrder
-        if self._sorted is None or self._sorted[0] != section:
+        if self.model.columns[section].key == "wells":
+            pass  # bars have no order
+        elif self._sorted is None or self._sorted[0] != section:
             self._sorted = (section, down)
         elif self._sorted[1] == down:
             self._sorted = (section, up)
@@ -290,6 +292,7 @@ class FeaturesSection(Section):
         else:
             self.model.sort(-1)
         self._mark_row()
+        self.table.scrollToTop()  # what was asked for stands there, wherever the chosen row went
 
     def _chosen(self, now: QModelIndex, _before: QModelIndex) -> None:
         if not now.isValid():

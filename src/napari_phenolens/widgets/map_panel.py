@@ -72,7 +72,7 @@ class MapPanel(QWidget):
         tip(self.z, "wells.z").clicked.connect(self._choose_z)
         self.save = small_button("Save…")
         tip(self.save, "wells.save").clicked.connect(self._save)
-        self.open_large = small_button("Open large")
+        self.open_large = small_button("Large…")
         tip(self.open_large, "wells.large")
         self.marks = [self._button(key, text, role) for key, text, role in _MARKS]
         self.reset = self._button("wells.reset", "Reset", None)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from qtpy.QtCore import QObject, Qt, QTimer, Signal
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QComboBox,
@@ -150,20 +150,50 @@ def set_beside(one: QWidget, other: QWidget) -> None:
     docks[1].raise_()
 
 
-LEAST_HEIGHT = 320  # px: a dock that napari has put below another and that got less becomes a tab on it
+LEAST_HEIGHT = 360  # px that a dock needs to be of use
+
+
+class _FirstShown(QObject):
+    """Waits until a widget is shown for the first time and napari has done with it."""
+
+    def __init__(self, widget: QWidget) -> None:
+        super().__init__(widget)
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.timeout.connect(lambda: tab_where_cramped(widget))
+        widget.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 - Qt's name
+        """See it being shown; nothing is kept from it."""
+        if watched is not None and event is not None and event.type() == QEvent.Type.Show:
+            watched.removeEventFilter(self)
+            self._later.start(0)
+        return False
+
+
+def find_room(widget: QWidget) -> None:
+    """Once napari has found a place for a new dock's widget, see whether there is room."""
+    _FirstShown(widget)
 
 
 def tab_where_cramped(widget: QWidget) -> None:
-    """Make a widget's dock a tab on the one above it where both together are too high for the screen."""
+    """Share the height with the dock above, where napari has put a widget's dock; a tab on it where that is too low."""
     dock = dock_of(widget)
     window = dock.parentWidget() if dock is not None else None
-    if dock is None or not isinstance(window, QMainWindow) or dock.isFloating() or dock.height() >= LEAST_HEIGHT:
+    if dock is None or not isinstance(window, QMainWindow) or dock.isFloating():
         return
+    layout = window.layout()
+    if layout is not None:
+        layout.activate()  # the heights below are those that the docks get
     for other in window.findChildren(QDockWidget):
         alone = other is dock or other.isFloating() or not other.isVisible() or window.tabifiedDockWidgets(dock)
-        if not alone and other.x() == dock.x() and window.dockWidgetArea(other) == window.dockWidgetArea(dock):
-            window.tabifyDockWidget(other, dock)
-            dock.raise_()
+        beside = other.x() == dock.x() and window.dockWidgetArea(other) == window.dockWidgetArea(dock)
+        if not alone and beside and min(dock.height(), other.height()) < LEAST_HEIGHT:
+            if dock.height() + other.height() < 2 * LEAST_HEIGHT:
+                window.tabifyDockWidget(other, dock)
+                dock.raise_()
+            else:
+                window.resizeDocks([other, dock], [1, 1], Qt.Orientation.Vertical)
             return
 
 

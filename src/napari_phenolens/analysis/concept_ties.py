@@ -53,7 +53,7 @@ def tied_with_first(
 
     The well-known tests of two such correlations (Williams's t, Steiger's and Meng's z) take the wells for normal and
     equally scattered. Wells of a plate scatter more where a phenotype is strong; then these find a difference between
-    two concepts that go equally well in 15 to 50 % of cases, and the jackknife in 4 to 9 % (docs/concepts.md).
+    two concepts that go equally well in 9 to 52 % of cases, and the jackknife in 3 to 10 % (docs/concepts.md).
 
     The first was picked as the largest of many, for which the test is two-sided, but no more is done about it: with
     several concepts that truly go equally well, one of them is missed more often than in 5 %.

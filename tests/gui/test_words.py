@@ -119,10 +119,10 @@ def test_the_page_tells_the_words_and_the_user_overrules_them(
     for i, (by_treatment, significant, again) in enumerate(zip(alone, sure, fits, strict=True)):
         said = section.table.item(2 * i, 0).text()
         assert said.startswith("not significant: ") != significant
-        assert said.startswith("changes together with ") == (by_treatment and significant)
-        assert said.endswith(" (fits as well)") == again
+        assert said.startswith("tied: ") == (again and significant)
+        assert said.removeprefix("tied: ").startswith("changes together with ") == (by_treatment and significant)
     assert ("Changes together with" in section.notes.text()) == (alone & sure).any()
-    assert ("Fits as well" in section.notes.text()) == fits.any()
+    assert ("Tied: " in section.notes.text()) == fits.any()
 
     # in the table of features, in the search, in the script
     model = FeatureModel()

@@ -23,7 +23,6 @@ _COLUMNS = (
     ("rho_controls", "in ctrl", "Rank correlation over control wells alone: no treatment can make it."),
     ("rho_within", "in dose", "Rank correlation over wells that were treated alike (same compound and dose)."),
 )
-FITS = " (fits as well)"
 NOT_YET = (
     "What does it stand for? Every feature is tested against what was measured of cells and wells, and against the "
     "plate map. Once for a run; it takes seconds to minutes in the background."
@@ -92,7 +91,9 @@ class WordsSection(Section):
                 "alike show it."
             )
         if (rows["tied"] & (rows["rank"] > 1)).any():
-            notes.append("Fits as well: the wells cannot tell it from the first, so that which is first is chance.")
+            notes.append(
+                "Tied: it fits as well as the first; the wells cannot tell them apart, and which is first is chance."
+            )
         if self.bench.wording.stale():
             notes.append("Other wells were controls when these words were found: find them again.")
         notes += words.table.attrs.get("warnings", [])
@@ -104,9 +105,9 @@ class WordsSection(Section):
         for i, (_, values) in enumerate(rows.iterrows()):
             rests = str(values["support"])
             sure = not values["q"] >= Q  # a phenotype has no q
-            before = "changes together with " if rests == CONTRAST else ""
-            again = FITS if values["tied"] and values["rank"] > 1 else ""
-            said = QTableWidgetItem(f"{before if sure else 'not significant: '}{values['words']}{again}")
+            again = bool(values["tied"]) and values["rank"] > 1
+            before = ("tied: " if again else "") + ("changes together with " if rests == CONTRAST else "")
+            said = QTableWidgetItem(f"{before if sure else 'not significant: '}{values['words']}")
             tooltip = f"{values['name']} ({values['kind']}), r {values['r']:+.2f}; rests on: {rests}"
             if values["same_as"]:
                 tooltip += f"; over wells it says the same as {values['same_as']}"

@@ -44,9 +44,9 @@ def on_light_canvas(viewer: Any) -> bool:
 
 def when_canvas_turns(viewer: Any, call: Callable[[], object]) -> None:
     """Call whenever the canvas has another background colour: with another theme, mostly."""
-    events = getattr(getattr(viewer, "canvas", None), "events", None)
-    if hasattr(events, "background_color"):
-        events.background_color.connect(call)
+    signal = getattr(getattr(getattr(viewer, "canvas", None), "events", None), "background_color", None)
+    if signal is not None:
+        signal.connect(call)
 
 
 def camera(viewer: Any) -> Any:

@@ -18,8 +18,8 @@ COLUMNS = {
     "q": "Share of false ones among the features up to here, over the features of this comparison.",
     "p": "By relabelling the wells.",
     "auroc": "How well the wells are parted: 0.5 not at all, 1 or 0 completely.",
-    "says": "What it goes with, by the concepts tested. A correlate, no cause. Others that fit as well: the wells cannot "
-    "tell them from the one that is named.",
+    "says": "What it goes with, by the concepts tested. A correlate, no cause. Others that fit as well: the wells "
+    "cannot tell them from the one that is named.",
     "zprime": "Z', with the perturbed wells as positive controls.",
     "density": "Share of foreground patches where the feature is active.",
     "group": "Features with one number move together: one phenotype.",

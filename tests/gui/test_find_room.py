@@ -43,7 +43,7 @@ def test_a_new_dock_leaves_the_one_above_room_or_becomes_a_tab(qtbot: Any, heigh
     if tabs:
         qtbot.waitUntil(lambda: below in window.tabifiedDockWidgets(above))
         qtbot.waitUntil(lambda: above.visibleRegion().isEmpty())
-        assert not below.visibleRegion().isEmpty()
+        qtbot.waitUntil(lambda: not below.visibleRegion().isEmpty())
     else:
         qtbot.waitUntil(lambda: abs(above.height() - below.height()) < 20)
         assert not window.tabifiedDockWidgets(above)

@@ -47,6 +47,7 @@ DISTINCT, PATCH = 6, 16
 WAIT = 600.0
 PARTS = ("table", "alone", "opening", "switching", "stalls", "cards")
 DRAWN: list[float] = []  # milliseconds of every drawing of the canvas since it was emptied last
+WATCHED: list[bool] = []
 MISSED: list[str] = []
 
 
@@ -136,9 +137,12 @@ def settle(bench: Any, seconds: float = 0.08) -> None:
 
 
 def watch_drawing() -> None:
-    """Take the time of every drawing of a canvas from now on."""
+    """Take the time of every drawing of a canvas from now on; vispy must have chosen its backend by now."""
     from vispy.app.backends import _qt
 
+    if WATCHED:
+        return
+    WATCHED.append(True)
     for kind in {kind for kind in vars(_qt).values() if isinstance(kind, type) and "paintGL" in vars(kind)}:
         draw = kind.paintGL
 
@@ -204,6 +208,7 @@ def measure_napari_alone(side: int, repeats: int) -> None:
     from qtpy.QtWidgets import QLabel
 
     viewer = napari.Viewer()
+    watch_drawing()
     rng = np.random.default_rng(4)
     for colour in ("blue", "green"):
         pixels = rng.integers(0, 4000, (side, side)).astype(np.uint16)
@@ -243,6 +248,7 @@ def measure_viewer(run_folder: Path, parts: Sequence[str], repeats: int, stall_s
     from napari_phenolens.widgets.dock import PhenoLensDock
 
     viewer = napari.Viewer()
+    watch_drawing()
     dock = PhenoLensDock(viewer)
     viewer.window.add_dock_widget(dock, name="PhenoLens")
     QApplication.processEvents()
@@ -409,7 +415,6 @@ def main() -> None:
             print(f"generated in {time.perf_counter() - start:.0f} s", flush=True)
         if "table" in parts:
             measure_table(asked.table, asked.repeats)
-        watch_drawing()
         if "alone" in parts:
             measure_napari_alone(asked.side, asked.repeats)
         if in_window:

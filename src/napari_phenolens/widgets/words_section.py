@@ -36,9 +36,6 @@ class WordsSection(Section):
         super().__init__("In words", parent)
         self.bench = bench
         self.label, self.notes = hint(), hint()
-        font = self.label.font()
-        font.setBold(True)
-        self.label.setFont(font)
         self.find, self.accept = QPushButton("Find words"), QPushButton("Use as name")
         tip(self.find, "words.find").clicked.connect(lambda: bench.attempt("Finding words", bench.wording.find))
         tip(self.accept, "words.accept").clicked.connect(self._accept)
@@ -75,13 +72,13 @@ class WordsSection(Section):
             part.setVisible(rows is not None)
         self._buttons()
         if words is None or page is None or rows is None:
-            self.label.setText(NOT_YET)
+            self._say(NOT_YET, bold=False)
             self.set_summary("")
             return
         label, name = words.labels.get(page.feature, ""), self.bench.naming.of(page.feature).name
         self.set_summary(name or label)
         found = label or "Nothing that was tested goes with it (q below 0.05)."
-        self.label.setText(f"You call it {name}. Found: {found}" if name and name != label else found)
+        self._say(f"You call it {name}. Found: {found}" if name and name != label else found, bold=True)
         self.accept.setEnabled(bool(label) and name != label)
         self._fill(rows)
         notes = ["Correlates, not causes."]
@@ -98,6 +95,12 @@ class WordsSection(Section):
             notes.append("Other wells were controls when these words were found: find them again.")
         notes += words.table.attrs.get("warnings", [])
         self.notes.setText(" ".join(notes))
+
+    def _say(self, text: str, *, bold: bool) -> None:
+        font = self.label.font()
+        font.setBold(bold)
+        self.label.setFont(font)
+        self.label.setText(text)
 
     def _fill(self, rows: pd.DataFrame) -> None:
         self.table.clearSpans()

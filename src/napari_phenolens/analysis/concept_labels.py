@@ -14,6 +14,7 @@ from napari_phenolens.analysis.protocol import Bools, Floats
 WITHIN_WELLS, WITHIN_TREATMENTS, CONTRAST, GIVEN = (
     "within control wells", "within treatments", "treatment contrast alone", "treatment",
 )  # fmt: skip
+TOGETHER = "changes together with "  # before what rests on the contrast of treatments alone
 Q = 0.05  # a concept above it names nothing
 SUPPORT = 0.01  # p from which a correlation inside wells or treatments counts as seen
 LEAST_R = 0.1  # and its least size over cells
@@ -69,7 +70,7 @@ def label(rows: pd.DataFrame) -> str:
     looks = known[~known["kind"].isin(TREATMENT)]
     if len(looks):
         first = looks.iloc[0]
-        rests = "changes together with " if first["support"] == CONTRAST else ""
+        rests = TOGETHER if first["support"] == CONTRAST else ""
         again = looks[looks["same_as"] == first["concept"]]["words"].head(1)
         said = f"{rests}{first['words']}{''.join(f' ({words})' for words in again)}{_how_well(first)}"
         parts.append(said + _fit_as_well(rows[~rows["kind"].isin(TREATMENT)], [first["concept"]]))

@@ -61,7 +61,7 @@ def read_header(path: str) -> FileHeader:
 
         with TiffFile(path) as tif:
             return _tiff_header(tif)
-    except Exception as error:
+    except Exception as error:  # readers raise what they like at a damaged file; the error names it and the cause
         raise _unreadable(path, error) from error
 
 

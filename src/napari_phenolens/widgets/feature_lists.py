@@ -17,6 +17,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_phenolens.analysis.concept_labels import TOGETHER
+
 _COLUMNS = (
     ("feature", "Feature", "Click a row to go to that feature."),
     ("name", "Name", "What it is called."),
@@ -30,7 +32,6 @@ _COLUMNS = (
 )
 FEATURE = int(Qt.ItemDataRole.UserRole)
 ROW = 22  # px
-TOGETHER = "changes together with "  # as labels begin
 
 
 class FeatureList(QTableWidget):

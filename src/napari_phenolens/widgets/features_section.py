@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QItemSelectionModel, QModelIndex, QSignalBlocker, Qt, QTimer
+from qtpy.QtCore import QItemSelectionModel, QModelIndex, QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -23,7 +23,7 @@ from napari_phenolens.viewer.session import PHENOTYPE
 from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.feature_model import FeatureModel
 from napari_phenolens.widgets.feature_table import FeatureTable
-from napari_phenolens.widgets.parts import Connections, Section, hint, row, set_beside
+from napari_phenolens.widgets.parts import Connections, Section, hint, pause, row, set_beside
 from napari_phenolens.widgets.provisional import ProvisionalNote
 from napari_phenolens.widgets.tooltips import tip
 from napari_phenolens.widgets.well_bars import WellBars
@@ -53,10 +53,7 @@ class FeaturesSection(Section):
         self.search.setPlaceholderText("Search: F17, a name, effect > 2, q < 0.05, starred …")
         self.search.setClearButtonEnabled(True)
         tip(self.search, "features.search")
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(WAIT_MS)
-        self._timer.timeout.connect(self._filter)
+        self._timer = pause(self, WAIT_MS, self._filter)
         self.search.textChanged.connect(lambda _text: self._timer.start())
         self.grouped = QCheckBox("One row per phenotype")
         tip(self.grouped, "features.grouped").toggled.connect(self._filter)

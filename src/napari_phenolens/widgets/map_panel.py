@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qtpy.QtCore import QPoint, QSignalBlocker, Qt, QTimer
+from qtpy.QtCore import QPoint, QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -23,7 +23,7 @@ from napari_phenolens.viewer import roles
 from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.legend import Legend
 from napari_phenolens.widgets.palette import fills_of
-from napari_phenolens.widgets.parts import Connections, hint, one_line, row
+from napari_phenolens.widgets.parts import Connections, hint, one_line, pause, row
 from napari_phenolens.widgets.plate_map import PlateMap
 from napari_phenolens.widgets.tooltips import tip
 
@@ -85,10 +85,7 @@ class MapPanel(QWidget):
         )  # fmt: skip
         for signal in coloured:
             connections.connect(signal, self._colours)
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(SOON_MS)
-        self._soon.timeout.connect(self._colours)
+        self._soon = pause(self, SOON_MS, self._colours)
         connections.connect(events.feature, self._feature)
         connections.connect(bench.slots.shown, self._heatmap_shown)
         connections.connect(events.well, self._current)
@@ -142,6 +139,7 @@ class MapPanel(QWidget):
         self._selection()
 
     def _colours(self, _value: object = None) -> None:
+        self._soon.stop()  # whatever asked for it: it has the chosen feature's colours, too
         s, comparing = self.bench.session, self.bench.comparing
         choices = comparing.choices()
         base = comparing.base_of(s.colour_by)
@@ -168,7 +166,6 @@ class MapPanel(QWidget):
 
     def _heatmap_shown(self, _slot: int) -> None:
         if self._soon.isActive():
-            self._soon.stop()
             self._colours()
 
     def counts(self) -> dict[str, int]:

@@ -153,21 +153,28 @@ def set_beside(one: QWidget, other: QWidget) -> None:
 LEAST_HEIGHT = 360  # px that a dock needs to be of use
 
 
+def pause(parent: QObject, wait: int, call: Callable[[], object]) -> QTimer:
+    """Give a timer that calls once, ``wait`` ms after it was started last."""
+    timer = QTimer(parent)
+    timer.setSingleShot(True)
+    timer.setInterval(wait)
+    timer.timeout.connect(call)
+    return timer
+
+
 class _FirstShown(QObject):
     """Waits until a widget is shown for the first time and napari has done with it."""
 
     def __init__(self, widget: QWidget) -> None:
         super().__init__(widget)
-        self._later = QTimer(self)
-        self._later.setSingleShot(True)
-        self._later.timeout.connect(lambda: tab_where_cramped(widget))
+        self._later = pause(self, 0, lambda: tab_where_cramped(widget))
         widget.installEventFilter(self)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 - Qt's name
         """See it being shown; nothing is kept from it."""
         if watched is not None and event is not None and event.type() == QEvent.Type.Show:
             watched.removeEventFilter(self)
-            self._later.start(0)
+            self._later.start()
         return False
 
 

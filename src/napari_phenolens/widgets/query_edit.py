@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qtpy.QtCore import QStringListModel, Qt, QTimer, Signal
+from qtpy.QtCore import QStringListModel, Qt, Signal
 from qtpy.QtGui import QAction, QKeyEvent
 from qtpy.QtWidgets import QCompleter, QLineEdit, QMenu, QToolButton, QVBoxLayout, QWidget
 
 from napari_phenolens.viewer.roles import Suggestion
-from napari_phenolens.widgets.parts import hint, plural, row
+from napari_phenolens.widgets.parts import hint, pause, plural, row
 from napari_phenolens.widgets.tooltips import tip
 
 WAIT_MS = 250
@@ -52,10 +52,7 @@ class QueryEdit(QWidget):
         self._menu = QMenu(self)
         self.menu_button.setMenu(self._menu)
         self.count = hint()
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(WAIT_MS)
-        self._timer.timeout.connect(self._emit)
+        self._timer = pause(self, WAIT_MS, self._emit)
         self.line.textEdited.connect(lambda _text: self._timer.start())
         self.line.returnPressed.connect(self._emit)
         completer.activated.connect(lambda _text: self._timer.start())

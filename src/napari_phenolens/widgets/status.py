@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QFrame, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from napari_phenolens.viewer.jobs import Job
@@ -10,7 +10,7 @@ from napari_phenolens.viewer.saving import TITLE as SESSION
 from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.busy_bar import BusyBar
 from napari_phenolens.widgets.help_panel import open_help
-from napari_phenolens.widgets.parts import Connections, hint, row
+from napari_phenolens.widgets.parts import Connections, hint, pause, row
 from napari_phenolens.widgets.tooltips import tip
 
 QUICK_MS = 200  # what is over before that needs no bar: showing and hiding it draws the whole window twice
@@ -79,10 +79,7 @@ class StatusLine(QWidget):
         self.bar.setSizePolicy(policy)
         self.bar.setVisible(False)
         self.bar.setAccessibleName("Something is being read or computed")
-        self._patience = QTimer(self)
-        self._patience.setSingleShot(True)
-        self._patience.setInterval(QUICK_MS)
-        self._patience.timeout.connect(self._busy)
+        self._patience = pause(self, QUICK_MS, self._busy)
         self.cancel = QToolButton()
         self.cancel.setText("Cancel")
         tip(self.cancel, "status.cancel").clicked.connect(lambda: bench.cancel())
@@ -110,20 +107,17 @@ class StatusLine(QWidget):
         open_help(self.bench, self)
 
     def _jobs(self, _job: Job) -> None:
-        running = self.bench.jobs.running
-        if not running:
+        if not self.bench.jobs.running:
             self._patience.stop()
             self._busy()
+        elif not self.bar.isHidden():
+            self._busy()
         elif not self._patience.isActive():
-            if self.bar.isHidden():
-                self._patience.start()
-            else:
-                self._busy()
+            self._patience.start()
 
     def _busy(self) -> None:
         """Show what goes on: the bar, and for what takes its time the button that ends it."""
         running = self.bench.jobs.running
         slow = [job for job in running if job.kind in SLOW or "again" in job.title or job.title == SESSION]
-        for part, there in ((self.bar, running), (self.cancel, slow)):
-            if part.isHidden() == bool(there):
-                part.setVisible(bool(there))
+        self.bar.setVisible(bool(running))
+        self.cancel.setVisible(bool(slow))

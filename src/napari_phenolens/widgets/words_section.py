@@ -8,7 +8,7 @@ import pandas as pd
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QPushButton, QTableWidget, QTableWidgetItem, QWidget
 
-from napari_phenolens.analysis.concept_labels import CONTRAST, Q
+from napari_phenolens.analysis.concept_labels import CONTRAST, TOGETHER, Q
 from napari_phenolens.viewer.workbench import Workbench
 from napari_phenolens.widgets.job_bar import JobBar
 from napari_phenolens.widgets.parts import Connections, Section, hint, row
@@ -109,7 +109,7 @@ class WordsSection(Section):
             rests = str(values["support"])
             sure = not values["q"] >= Q  # a phenotype has no q
             again = bool(values["tied"]) and values["rank"] > 1
-            before = ("tied: " if again else "") + ("changes together with " if rests == CONTRAST else "")
+            before = ("tied: " if again else "") + (TOGETHER if rests == CONTRAST else "")
             said = QTableWidgetItem(f"{before if sure else 'not significant: '}{values['words']}")
             tooltip = f"{values['name']} ({values['kind']}), r {values['r']:+.2f}; rests on: {rests}"
             if values["same_as"]:
